@@ -1,0 +1,81 @@
+# Everything a contributor or an operator types. `just` alone lists it.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+set positional-arguments
+
+python := ".venv/bin/python"
+
+# List the recipes
+[private]
+default:
+    @just --list --unsorted
+
+# Make .venv with everything, from Python 3.11+, pip and git; does nothing where it is up to date
+setup:
+    @scripts/setup.sh
+
+# Run Penstock: `just serve --port 9000`
+serve *args: setup
+    @exec .venv/bin/penstock serve "$@"
+
+# Run the tests: `just test tests/unit -k sse`
+test *args: setup
+    @{{ python }} -m pytest "$@"
+
+# Measure against nginx on this machine: `just bench quick`
+bench *args: setup
+    @{{ python }} -m benchmarks "$@"
+
+# All that CI runs, in CI's order; pytest's closing line comes last
+check: setup lint types arch audit test
+
+# Put the code into shape
+fmt: setup
+    @{{ python }} -m ruff format .
+    @{{ python }} -m ruff check --fix --show-fixes .
+
+# Look for mistakes and misspellings; changes nothing
+lint: setup
+    @{{ python }} -m ruff format --check .
+    @{{ python }} -m ruff check .
+    @.venv/bin/typos
+    @.venv/bin/validate-pyproject pyproject.toml
+    @.venv/bin/hadolint Dockerfile
+
+# Check the types, strictly
+types: setup
+    @{{ python }} -m mypy
+
+# Check that imports point down
+arch: setup
+    @.venv/bin/lint-imports
+
+# Look for known vulnerabilities in what is locked
+audit: setup
+    @{{ python }} scripts/audit.py requirements/runtime.txt requirements/dev.txt
+
+# Write docs/configuration.md from the code
+docs: setup
+    @{{ python }} -m service.config.reference > docs/configuration.md.new
+    @mv docs/configuration.md.new docs/configuration.md
+
+# Tests with branch coverage
+cover *args: setup
+    @{{ python }} -m coverage run -m pytest "$@"
+    @{{ python }} -m coverage report
+
+# Lock all requirements anew, with hashes and without addresses: `just lock --upgrade`
+lock *args: setup
+    @scripts/lock.sh "$@"
+
+# Make the price table anew from genai-prices
+prices: setup
+    @{{ python }} -m service.pricing.refresh
+
+# Build the container image
+image tag="penstock":
+    @docker build --tag "{{ tag }}" .
+
+# Have git run the quick checks before each commit
+hooks: setup
+    @.venv/bin/pre-commit install

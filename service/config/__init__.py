@@ -1,0 +1,42 @@
+"""Configuration: frozen Settings, and the one reader that makes them of file, environment and flags."""
+
+from service.config.load import load
+from service.config.mistakes import ConfigInvalid, Mistake
+from service.config.secret import Secret
+from service.config.settings import (
+    Auth,
+    Model,
+    Price,
+    Provider,
+    ProviderKind,
+    Retries,
+    Server,
+    Settings,
+    Store,
+    Streams,
+    TargetRef,
+    TimeoutOverrides,
+    Timeouts,
+    merge_timeouts,
+)
+
+__all__ = [
+    "Auth",
+    "ConfigInvalid",
+    "Mistake",
+    "Model",
+    "Price",
+    "Provider",
+    "ProviderKind",
+    "Retries",
+    "Secret",
+    "Server",
+    "Settings",
+    "Store",
+    "Streams",
+    "TargetRef",
+    "TimeoutOverrides",
+    "Timeouts",
+    "load",
+    "merge_timeouts",
+]
