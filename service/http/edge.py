@@ -1,0 +1,286 @@
+"""The outermost layer: what is true of every request, whatever route it is for.
+
+One pass over the headers; the refusals that need no route (size, host, method, draining); the
+request id; CORS; and in the end the record of what happened. Pure ASGI, because each layer of a
+framework here costs a microsecond or more of every request.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import monotonic
+
+from service import ids, problems
+from service.config import Settings
+from service.errors import (
+    GatewayError,
+    HeadersTooLarge,
+    MethodNotAllowed,
+    MethodNotKnown,
+    PermissionDenied,
+    ServerDraining,
+    ServerShutdown,
+)
+from service.grace import Grace
+from service.http import cors
+from service.http.body import too_large
+from service.http.context import (
+    NOTICE_SECONDS,
+    SCOPE_KEY,
+    CutReason,
+    Headers,
+    Message,
+    Receive,
+    RequestContext,
+    Scope,
+    Send,
+)
+from service.telemetry.facts import Facts
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MAX_HEADER_BYTES = 32 * 1024
+"""All header lines together; nginx takes 32 KB too (4 x 8 KB). The server itself stops at 128 KB."""
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+REFUSED_METHODS = frozenset({"TRACE", "CONNECT", "QUERY"})
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+PASSED_ON = {
+    b"anthropic-version": "anthropic-version",
+    b"anthropic-beta": "anthropic-beta",
+    b"openai-beta": "openai-beta",
+}
+"""The only request headers of a caller that reach a provider, beside X-Request-ID."""
+
+
+@dataclass(slots=True)
+class _Head:
+    """The request's headers, as far as the edge cares."""
+
+    size: int = 0
+    host: bytes | None = None
+    request_id: bytes | None = None
+    content_length: int | None = None
+    origin: str | None = None
+    preflight: bool = False
+    trace_id: str = ""
+
+
+class Edge:
+    """Wraps the application.
+
+    record: told each request's facts and the moment of its end; set when the services are open.
+    ready: what `/readyz` says; false some time before `drain`, where balancers need that.
+    """
+
+    def __init__(self, app: App, direct: Mapping[str, App], settings: Settings) -> None:
+        """direct: by path, what answers its POSTs without the application's layers between."""
+        self._app = app
+        self._direct = direct
+        self._server = settings.server
+        # Nobody asked for an open server on purpose: then a web page must not reach it by DNS rebinding.
+        self._loopback_only = settings.auth.required is None and not settings.insecure_no_auth
+        self.record: Callable[[Facts, float], None] = _unrecorded
+        self._hosts_seen: set[bytes] = set()
+        self._running: set[RequestContext] = set()
+        self._draining = False
+        self._grace: Grace | None = None
+        self.ready = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is still at work."""
+        return bool(self._running)
+
+    def drain(self) -> None:
+        """Refuse what is new from now on."""
+        self.ready = False
+        self._draining = True
+
+    def cut_all(self) -> None:
+        """The drain's time is over: end what still runs, each with an error that says so."""
+        for context in tuple(self._running):
+            context.cut(CutReason.SHUTDOWN)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            await self._other(scope, receive, send)
+            return
+        if self._server.root_path:
+            scope["path"] = _below(self._server.root_path, scope["path"])
+        passed_on: dict[str, str] = {}
+        head = _read_head(scope["headers"], passed_on)
+        facts = Facts(ids.request_id(head.request_id), scope["method"], scope["path"], monotonic())
+        facts.trace_id = head.trace_id
+        context = RequestContext(
+            facts=facts,
+            receive=receive,
+            send=send,
+            extra_headers=[
+                (b"x-request-id", facts.request_id.encode()),
+                *cors.headers(self._server.cors_allow_origins, head.origin),
+            ],
+            passed_on=passed_on,
+            max_body_bytes=self._server.max_body_bytes,
+            body_timeout_seconds=self._server.body_timeout_seconds,
+        )
+        scope[SCOPE_KEY] = context
+        self._patience().add(context)
+        self._running.add(context)
+        try:
+            await self._answer(scope, receive, context, head)
+        finally:
+            context.close()
+            self._running.discard(context)
+            self.record(facts, monotonic())
+
+    def _patience(self) -> Grace:
+        if self._grace is None:
+            self._grace = Grace(asyncio.get_running_loop(), NOTICE_SECONDS)
+        return self._grace
+
+    async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, head: _Head) -> None:
+        try:
+            if (refusal := self._refusal(scope["method"], head)) is not None:
+                await self._refuse(scope, context, refusal)
+            elif scope["method"] == "OPTIONS" and (head.preflight or scope["path"] == "*"):
+                await self._send_all(context, 204, cors.preflight_headers(), b"")
+            else:
+                if scope["method"] == "HEAD":
+                    # The server leaves a HEAD's body out by itself, and keeps its length.
+                    scope["method"] = "GET"
+                app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
+                await app(scope, receive, _noting(context))
+        except asyncio.CancelledError:
+            if context.cut_reason is None:
+                raise
+            await self._cut(scope, context, context.cut_reason)
+
+    async def _cut(self, scope: Scope, context: RequestContext, reason: CutReason) -> None:
+        """The request was ended from outside; whoever still listens is told why."""
+        context.facts.outcome = context.facts.outcome or reason.value
+        context.survive()
+        if reason is CutReason.CLIENT_GONE:
+            context.facts.outcome = reason.value
+        elif not context.head_sent:
+            error = ServerShutdown(
+                "The server is shutting down; send the request again.", retry_after_seconds=1
+            )
+            await self._refuse(scope, context, error)
+
+    def _refusal(self, method: str, head: _Head) -> GatewayError | None:
+        """Why this request goes no further, in the contract's order."""
+        if self._draining:
+            return ServerDraining("The server is shutting down; ask again shortly.", retry_after_seconds=1)
+        if head.size > MAX_HEADER_BYTES:
+            return HeadersTooLarge(
+                f"The headers are larger than {MAX_HEADER_BYTES} bytes together; send less."
+            )
+        if head.content_length is not None and head.content_length > self._server.max_body_bytes:
+            return too_large(self._server.max_body_bytes)
+        if self._loopback_only and head.host is not None and not self._is_loopback(head.host):
+            return PermissionDenied(
+                "This server is open, so it answers only to localhost, 127.0.0.1 and [::1] as Host. Set"
+                " auth.required in its configuration to serve other names.",
+                param="Host",
+            )
+        if method not in METHODS:
+            if method in REFUSED_METHODS:
+                return MethodNotAllowed(f"{method} is not served here.", allow=tuple(sorted(METHODS)))
+            return MethodNotKnown("This method is not known here; use GET or POST.")
+        return None
+
+    def _is_loopback(self, host: bytes) -> bool:
+        if host in self._hosts_seen:
+            return True
+        name = host.decode("latin-1").lower()
+        if not name.endswith("]"):
+            before, colon, port = name.rpartition(":")
+            name = before if colon and port.isdigit() else name
+        if name not in LOOPBACK_HOSTS:
+            return False
+        if len(self._hosts_seen) < 100:
+            self._hosts_seen.add(host)
+        return True
+
+    async def _refuse(self, scope: Scope, context: RequestContext, error: GatewayError) -> None:
+        facts = context.facts
+        rendered = problems.render(error, path=scope["path"], request_id=facts.request_id)
+        facts.problem = problems.code_of(error)
+        facts.outcome = facts.outcome or "refused"
+        await self._send_all(context, rendered.status, rendered.headers, rendered.body)
+
+    async def _send_all(self, context: RequestContext, status: int, headers: Headers, body: bytes) -> None:
+        length = [(b"content-length", str(len(body)).encode())] if status != 204 else []
+        await context.send(context.start_message(status, [*headers, *length]))
+        await context.send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def _other(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1000})
+        else:
+            await self._app(scope, receive, send)
+
+
+def _unrecorded(facts: Facts, ended_at: float) -> None:
+    """Before the services are open no request comes."""
+
+
+def _below(root_path: str, path: str) -> str:
+    """`path` as seen from `server.root_path`; a proxy may have taken that off already."""
+    if path == root_path or path.startswith(root_path + "/"):
+        return path[len(root_path) :] or "/"
+    return path
+
+
+def _noting(context: RequestContext) -> Send:
+    """The `send` for those who know nothing of the context: it adds its headers and notes the status."""
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: Headers = list(message["headers"])
+            if context.facts.method == "OPTIONS":
+                headers = [_with_head(name, value) for name, value in headers]
+            message = context.start_message(message["status"], headers)
+        await context.send(message)
+
+    return send
+
+
+def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """The framework's `Allow` doesn't know that HEAD is answered as GET."""
+    return (
+        (name, b"GET, HEAD, OPTIONS")
+        if (name.lower(), value) == (b"allow", b"GET, OPTIONS")
+        else (name, value)
+    )
+
+
+def _pass_on(passed_on: dict[str, str], name: str, value: str) -> None:
+    """Note a header; several lines of one name are one list (RFC 9110, 5.3)."""
+    passed_on[name] = f"{passed_on[name]}, {value}" if name in passed_on else value
+
+
+def _read_head(headers: list[tuple[bytes, bytes]], passed_on: dict[str, str]) -> _Head:
+    head = _Head()
+    for name, value in headers:
+        head.size += len(name) + len(value)
+        if name == b"host":
+            # Two of them (RFC 9112, 3.2: malformed): neither is believed.
+            head.host = value if head.host is None else b""
+        elif name == b"content-length":
+            head.content_length = int(value) if value.isdigit() else None
+        elif name == b"x-request-id":
+            head.request_id = value
+        elif name in PASSED_ON:
+            _pass_on(passed_on, PASSED_ON[name], value.decode("latin-1"))
+        elif name == b"origin":
+            head.origin = value.decode("latin-1")
+        elif name == b"access-control-request-method":
+            head.preflight = True
+        elif name == b"traceparent" and len(value) == 55:
+            head.trace_id = value[3:35].decode("latin-1")
+    return head

@@ -1,0 +1,121 @@
+"""The client's end of a streamed answer: bytes are pushed, and it is noticed when they pile up.
+
+This leans on Granian: its `send()` acts when it is called and returns an awaitable of its own
+kind that is done, `PyEmptyAwaitable`, when the chunk was taken, and another kind when the
+client's channel (4 chunks) is full. Any other server's coroutine is simply "not done yet": it is
+awaited by `flush`, so the same code then pulls. A test fails if Granian changes this.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+
+from service.http.context import CutReason, Headers, Message, RequestContext
+from service.wire.sse import HEARTBEAT
+
+TAKEN = "PyEmptyAwaitable"
+
+EVENT_STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class Viewer:
+    """One client reading one stream."""
+
+    __slots__ = (
+        "_context",
+        "_ended",
+        "_heartbeat_seconds",
+        "_held",
+        "_loop",
+        "_send",
+        "_timer",
+        "_waiting",
+        "_wrote_at",
+    )
+
+    def __init__(self, context: RequestContext, heartbeat_seconds: float) -> None:
+        self._context = context
+        self._loop = asyncio.get_running_loop()
+        self._send = context.send
+        self._heartbeat_seconds = heartbeat_seconds
+        self._held: list[bytes] = []
+        self._waiting: Awaitable[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._wrote_at = 0.0
+        self._ended = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the head was sent, so that an error can only be an event."""
+        return self._context.head_sent
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client takes nothing more for now."""
+        return self._waiting is not None
+
+    def begin(self, headers: Headers) -> None:
+        """Send the head with status 200, and keep the stream alive from now on."""
+        self._wrote_at = self._loop.time()
+        self._push(self._context.start_message(200, [*EVENT_STREAM_HEADERS, *headers]))
+        self._timer = self._loop.call_later(self._heartbeat_seconds, self._beat)
+
+    def write(self, data: bytes) -> None:
+        """Send events; what the client can't take yet is held for `flush`."""
+        if self._waiting is None:
+            self._wrote_at = self._loop.time()
+            self._push({"type": "http.response.body", "body": data, "more_body": True})
+        else:
+            self._held.append(data)
+
+    def end(self, data: bytes = b"") -> None:
+        """Send the last events and close the body properly. A second call does nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        self.close()
+        if self._waiting is None:
+            self._push({"type": "http.response.body", "body": data, "more_body": False})
+        else:
+            self._held.append(data)
+
+    async def flush(self) -> None:
+        """Wait until the client has taken all that was held."""
+        while self._waiting is not None:
+            await self._waiting
+            self._waiting = None
+            if self._held:
+                data = b"".join(self._held)
+                self._held.clear()
+                self._push({"type": "http.response.body", "body": data, "more_body": not self._ended})
+        self._wrote_at = self._loop.time()
+
+    def outlives_cut(self) -> bool:
+        """Whether a cancelled request may still say goodbye: the server stops, the client is there."""
+        if self._context.cut_reason is not CutReason.SHUTDOWN:
+            return False
+        self._context.survive()
+        return True
+
+    def close(self) -> None:
+        """No more heartbeats."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _push(self, message: Message) -> None:
+        taken = self._send(message)
+        if type(taken).__name__ != TAKEN:
+            self._waiting = taken
+
+    def _beat(self) -> None:
+        wait_seconds = self._wrote_at + self._heartbeat_seconds - self._loop.time()
+        if wait_seconds <= 0.0:
+            wait_seconds = self._heartbeat_seconds
+            # A client that is behind has bytes on their way: they keep its connection alive.
+            if not self.behind:
+                self.write(HEARTBEAT)
+        self._timer = self._loop.call_later(wait_seconds, self._beat)
