@@ -1,0 +1,99 @@
+"""The inference routes: HTTP on one side, one use case on the other."""
+
+from functools import partial
+
+from litestar import Controller, get, post
+from litestar.params import FromPath, JSONBody
+
+from service.chat import call as surfaces
+from service.chat import documentation as doc
+from service.chat.call import Body, Call, Surface
+from service.chat.service import ChatService
+from service.chat.tokens import estimate_input_tokens
+from service.http.replies import GatewayReply, StreamedReply, WholeReply
+from service.http.request import GatewayRequest
+from service.wire.anthropic import CountTokensRequest, MessagesRequest
+from service.wire.openai import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    EmbeddingRequest,
+    ModelCard,
+    ModelList,
+)
+
+
+class InferenceController(Controller):
+    """OpenAI's and Anthropic's routes."""
+
+    path = "/v1"
+
+    @post("/chat/completions", status_code=200, responses=doc.CHAT)
+    async def chat_completions(
+        self, request: GatewayRequest, data: JSONBody[ChatCompletionRequest]
+    ) -> GatewayReply:
+        """Answer a conversation, whole or as a stream (OpenAI's Chat Completions)."""
+        return await reply_to(request, surfaces.CHAT, data, stream=bool(data.stream))
+
+    @post("/completions", status_code=200, responses=doc.COMPLETIONS)
+    async def completions(self, request: GatewayRequest, data: JSONBody[CompletionRequest]) -> GatewayReply:
+        """Continue a text, whole or as a stream (OpenAI's legacy Completions)."""
+        return await reply_to(request, surfaces.COMPLETIONS, data, stream=bool(data.stream))
+
+    @post("/embeddings", status_code=200, responses=doc.EMBEDDINGS)
+    async def embeddings(self, request: GatewayRequest, data: JSONBody[EmbeddingRequest]) -> GatewayReply:
+        """Turn texts into vectors (OpenAI's Embeddings)."""
+        return await reply_to(request, surfaces.EMBEDDINGS, data, stream=False)
+
+    @post("/messages", status_code=200, responses=doc.MESSAGES)
+    async def messages(self, request: GatewayRequest, data: JSONBody[MessagesRequest]) -> GatewayReply:
+        """Answer a conversation, whole or as a stream (Anthropic's Messages)."""
+        return await reply_to(request, surfaces.MESSAGES, data, stream=bool(data.stream))
+
+    @post("/messages/count_tokens", status_code=200, responses=doc.COUNT_TOKENS)
+    async def count_tokens(self, request: GatewayRequest, data: JSONBody[CountTokensRequest]) -> GatewayReply:
+        """Count a conversation's input tokens: an Anthropic provider's own figure, else an estimate, marked."""
+        if chat_service(request).counts_tokens(data.model):
+            return await reply_to(request, surfaces.COUNT_TOKENS, data, stream=False)
+        return WholeReply(request.context, estimate_input_tokens(request.members), [])
+
+
+class ModelsController(Controller):
+    """Which models there are."""
+
+    path = "/v1/models"
+
+    @get("/", responses=doc.MODELS)
+    async def models(self, request: GatewayRequest) -> ModelList:
+        """The models that requests may name."""
+        service = chat_service(request)
+        return ModelList(data=[_card(card.id, card.owned_by) for card in service.catalog.cards()])
+
+    @get("/{model_id:path}", responses=doc.MODEL)
+    async def model(self, request: GatewayRequest, model_id: FromPath[str]) -> ModelCard:
+        """One model; its id may contain slashes."""
+        name = model_id.removeprefix("/")
+        service = chat_service(request)
+        service.catalog.find(name)
+        owners = {card.id: card.owned_by for card in service.catalog.cards()}
+        return _card(name, owners.get(name, name.partition("/")[0]))
+
+
+def chat_service(request: GatewayRequest) -> ChatService:
+    """The use case, as `lifespan` opened it."""
+    service: ChatService = request.app.state.services.chat
+    return service
+
+
+async def reply_to(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool) -> GatewayReply:
+    """Answer a call of one of the two dialects."""
+    service, context = chat_service(request), request.context
+    call = Call(surface, data.model, data, request.members, stream, context.passed_on, context.facts)
+    if stream:
+        context.facts.stream = True
+        return StreamedReply(context, service.heartbeat_seconds, partial(service.stream, call))
+    reply = await service.answer(call)
+    return WholeReply(context, reply.body, reply.headers)
+
+
+def _card(name: str, owned_by: str) -> ModelCard:
+    return ModelCard(id=name, owned_by=owned_by, created=0)

@@ -1,0 +1,264 @@
+"""The use case: answer a call by the first target that can, and note what it took.
+
+One engine drives whole answers and streams alike: an attempt either brings an answer (a stream's
+first event is one) or a fault, and `attempts.next_step` says what follows. Nothing here knows
+HTTP; a client that leaves is a cancellation, which closes the provider's connection at once.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from service.chat import attempts, dialects, routing
+from service.chat.attempts import Attempt, Budget, GiveUp, Spent
+from service.chat.call import Call
+from service.chat.catalog import Catalog
+from service.chat.headers import Headers, answer_headers, model_header
+from service.chat.outcome import cost_usd, note_end, note_error, note_fault, note_usage
+from service.chat.routing import Target
+from service.clock import Clock
+from service.config import Retries, Streams
+from service.errors import GatewayError, ServerShutdown
+from service.providers.base import (
+    Clocks,
+    Exchange,
+    Fault,
+    FaultKind,
+    Operation,
+    Provider,
+    Sink,
+    StaleConnection,
+    UpstreamRequest,
+)
+from service.providers.outcomes import error_of
+from service.providers.whole import WholeSink
+from service.streams.relay import Format, Relay, Viewer
+
+T = TypeVar("T")
+
+
+class Waiting(Sink, Protocol):
+    """A sink with a future for the moment at which its attempt counts as answered."""
+
+    exchange: Exchange | None
+    headers: Mapping[str, str]
+    ready: asyncio.Future[None]
+    status: int
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """A whole answer in the client's dialect, and what its headers say about it."""
+
+    body: bytes
+    headers: Headers
+
+
+class Ask(msgspec.Struct, frozen=True, gc=False):
+    """One attempt: whom, with what, and how long it may take."""
+
+    call: Call
+    target: Target
+    provider: Provider
+    prepared: dialects.Prepared
+    clocks: Clocks
+
+
+class ChatService:
+    """Everything that asks a model. One per worker, made inside its loop."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        providers: Mapping[str, Provider],
+        retries: Retries,
+        streams: Streams,
+        clock: Clock,
+        draw: Callable[[], float],
+    ) -> None:
+        """draw: chance in [0, 1), for weights and waits."""
+        self._loop = asyncio.get_running_loop()
+        self.catalog = catalog
+        self._providers = providers
+        self._retries = retries
+        self._streams = streams
+        self._clock = clock
+        self._draw = draw
+        self.heartbeat_seconds = streams.heartbeat_seconds
+
+    async def answer(self, call: Call) -> Reply:
+        """The whole answer to `call`. Raises GatewayError where no attempt brought one."""
+        try:
+            reply = await self._run(call, self._ask_whole)
+        except GatewayError as error:
+            note_error(call.facts, error)
+            raise
+        note_end(call.facts)
+        return reply
+
+    async def stream(self, call: Call, viewer: Viewer) -> None:
+        """Send `call`'s stream to `viewer`, to its end.
+
+        Raises GatewayError where no attempt brought an event, unless the head went out before
+        (`streams.commit_after_seconds`): then the error is the stream's only event.
+        """
+        early = self._loop.call_later(self._streams.commit_after_seconds, self._commit_early, call, viewer)
+        try:
+            await self._run(call, lambda ask: self._ask_stream(ask, viewer, early))
+        except GatewayError as error:
+            note_error(call.facts, error)
+            if not viewer.begun:
+                raise
+            await self._say_goodbye(call, viewer, error)
+        except asyncio.CancelledError:
+            if not (viewer.begun and viewer.outlives_cut()):
+                raise
+            shutdown = ServerShutdown("The server is shutting down; send the request again.")
+            note_error(call.facts, shutdown)
+            await self._say_goodbye(call, viewer, shutdown)
+        finally:
+            early.cancel()
+            viewer.close()
+
+    def counts_tokens(self, model: str) -> bool:
+        """Whether the provider of `model`'s first target counts tokens itself. Raises ModelNotFound."""
+        alias = self.catalog.find(model)
+        provider = self._providers[alias.targets[0][0].provider]
+        return Operation.COUNT_TOKENS in provider.operations
+
+    def _commit_early(self, call: Call, viewer: Viewer) -> None:
+        viewer.begin([model_header(call.facts)])
+
+    async def _say_goodbye(self, call: Call, viewer: Viewer, error: GatewayError) -> None:
+        viewer.end(call.surface.error_event(error, request_id=call.facts.request_id))
+        await viewer.flush()
+
+    async def _run(self, call: Call, ask: Callable[[Ask], Awaitable[T]]) -> T:
+        """Attempt after attempt until one answers. Raises what the last fault means to the client."""
+        alias = self.catalog.find(call.model)
+        call.facts.model = alias.name
+        targets = routing.plan(alias, self.catalog.aliases, self._draw())
+        deadline_at = self._loop.time() + targets[0].timeouts.total_seconds
+        budget = Budget(self._retries.max_attempts, self._retries.max_wait_seconds, deadline_at)
+        spent, step, told = Spent(), Attempt(0, 0.0), None
+        while True:
+            await self._wait(call, step.wait_seconds)
+            spent = attempts.spend(spent, step)
+            try:
+                return await self._attempt(call, targets[step.target_index], deadline_at, ask)
+            except Fault as fault:
+                if fault.kind is FaultKind.UNSPEAKABLE:
+                    spent = msgspec.structs.replace(spent, attempts=spent.attempts - 1)
+                if told is None or fault.kind is not FaultKind.UNSPEAKABLE:
+                    told = fault
+                note_fault(call.facts, fault)
+                next_step = attempts.next_step(
+                    fault, spent, budget, targets=len(targets), now=self._loop.time(), chance=self._draw()
+                )
+            if isinstance(next_step, GiveUp):
+                pause = attempts.whole_seconds(told.retry_after_seconds)
+                raise error_of(told, retry_after_seconds=pause, too_long=next_step.too_long)
+            step = next_step
+
+    async def _wait(self, call: Call, seconds: float) -> None:
+        if seconds:
+            call.facts.upstream_seconds += seconds
+            await asyncio.sleep(seconds)
+
+    async def _attempt(
+        self, call: Call, target: Target, deadline_at: float, ask: Callable[[Ask], Awaitable[T]]
+    ) -> T:
+        provider = self._providers[target.provider]
+        prepared = dialects.prepare(call, target, provider.codec.dialect, stream_usage=provider.stream_usage)
+        if prepared.operation not in provider.operations:
+            detail = f"The provider of {call.model!r} does not offer this operation; use another model."
+            raise Fault(FaultKind.UNSPEAKABLE, detail, reason="operation", param="model")
+        timeouts = target.timeouts
+        first_byte_seconds = timeouts.first_token_seconds if call.stream else timeouts.answer_seconds
+        clocks = Clocks(timeouts.connect_seconds, first_byte_seconds, timeouts.idle_seconds, deadline_at)
+        call.facts.attempts += 1
+        call.facts.target = target.name
+        return await ask(Ask(call, target, provider, prepared, clocks))
+
+    async def _ask_whole(self, ask: Ask) -> Reply:
+        call, codec = ask.call, ask.provider.codec
+        sink = await self._send(ask, lambda: WholeSink(self._loop))
+        if not 200 <= sink.status < 300:
+            raise codec.fault(sink.status, sink.headers, sink.body)
+        found = codec.read_answer(sink.body)
+        note_usage(call.facts, found.usage, ask.target)
+        bridge = dialects.BRIDGES[call.surface.dialect, codec.dialect]
+        try:
+            body = bridge.answer(sink.body, int(self._clock.now()))
+        except msgspec.MsgspecError as error:
+            detail = f"The provider's answer is not what its dialect says: {error}"
+            raise Fault(FaultKind.CUT, detail, reason="bad_answer") from None
+        return Reply(body, self._headers(ask, sink.headers))
+
+    async def _ask_stream(self, ask: Ask, viewer: Viewer, early: asyncio.TimerHandle) -> None:
+        """Bring one stream to its first event, then see it through: from there on no fault leaves here."""
+        call = ask.call
+        relay = await self._send(ask, lambda: self._relay(ask, viewer))
+        early.cancel()
+        call.facts.first_event_at = relay.first_event_at
+        try:
+            relay.go_live(self._headers(ask, relay.headers))
+            await relay.run()
+            note_end(call.facts, relay.error, relay.fault)
+        except asyncio.CancelledError:
+            relay.abort()
+            raise
+        finally:
+            note_usage(call.facts, relay.reader.usage, ask.target)
+
+    async def _send(self, ask: Ask, make: Callable[[], W]) -> W:
+        """Send the request and wait for its answer. A kept-alive connection that had died costs no attempt."""
+        call, codec = ask.call, ask.provider.codec
+        headers = (("X-Request-ID", call.facts.request_id), *codec.pass_on(call.passed_on))
+        request = UpstreamRequest(ask.prepared.operation, ask.prepared.body, headers)
+        began_at = monotonic()
+        try:
+            for fresh in (False, True):
+                sink = make()
+                sink.exchange = await ask.provider.upstream.open(request, sink, ask.clocks, fresh=fresh)
+                try:
+                    await sink.ready
+                except StaleConnection:
+                    continue
+                except BaseException as error:
+                    sink.exchange.abort()
+                    if isinstance(error, Fault) and _broke_off_refusing(error, sink):
+                        raise codec.fault(sink.status, sink.headers, b"") from error
+                    raise
+                return sink
+        finally:
+            call.facts.upstream_seconds += monotonic() - began_at
+        raise Fault(FaultKind.UNREACHABLE, "The provider closed the connection twice.", reason="reset")
+
+    def _relay(self, ask: Ask, viewer: Viewer) -> Relay:
+        call, codec = ask.call, ask.provider.codec
+        bridge = dialects.BRIDGES[call.surface.dialect, codec.dialect]
+        reader = codec.reader(pass_usage=dialects.passes_usage(call, codec.dialect))
+        stages = (call.last_stage(lambda: cost_usd(reader.usage, ask.target)),) if call.last_stage else ()
+        client_format = Format(
+            translators=(*bridge.translators(call, int(self._clock.now())), *stages),
+            end_mark=call.surface.end_mark,
+            error_event=lambda error: call.surface.error_event(error, request_id=call.facts.request_id),
+        )
+        return Relay(self._loop, viewer, codec, reader, client_format)
+
+    def _headers(self, ask: Ask, upstream_headers: Mapping[str, str]) -> Headers:
+        facts = ask.call.facts
+        overhead_seconds = monotonic() - facts.started_at - facts.upstream_seconds
+        return answer_headers(facts, ask.prepared.dropped, upstream_headers, overhead_seconds)
+
+
+def _broke_off_refusing(fault: Fault, sink: Waiting) -> bool:
+    """Whether the transport failed in the body of a refusal, whose status says enough."""
+    return fault.status is None and sink.status != 0 and not 200 <= sink.status < 300
