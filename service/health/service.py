@@ -1,0 +1,111 @@
+"""What the server knows of its own health and of its models', from what passed through it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from service import __version__
+from service.telemetry.facts import Facts
+
+RECENT = 64
+"""Answers per model that the median latency looks at."""
+
+MAX_MODELS = 200
+"""Model names are partly the clients' choice; beyond this many the newest are not followed."""
+
+FAILED_OUTCOMES = frozenset({"upstream_error", "upstream_truncated", "timeout"})
+
+CALLERS_FAULT = frozenset({"provider_rejected", "invalid_request"})
+"""Problems that tell of the request, not of the model."""
+
+
+class ModelHealth(msgspec.Struct, frozen=True):
+    """One model as its last answers show it."""
+
+    status: str
+    last_success_at: float | None
+    last_error: str | None
+    latency_ms_p50: float | None
+    circuit: str = "closed"
+
+
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The answer of `/health`."""
+
+    status: str
+    version: str
+    uptime_seconds: int
+    model: str | None
+    embedding_model: str | None
+    models: dict[str, ModelHealth] = {}
+    checks: dict[str, str] = {}
+
+
+@dataclass(slots=True)
+class _Seen:
+    latencies_ms: list[float]
+    last_success_at: float | None = None
+    last_error: str | None = None
+    failing: bool = False
+
+
+class HealthService:
+    """Follows the models by the requests that used them; asks no provider anything."""
+
+    def __init__(
+        self, *, now: Callable[[], float], default_model: str | None, accepting: Callable[[], bool]
+    ) -> None:
+        """now: Unix seconds."""
+        self._now = now
+        self._started_at = now()
+        self._default_model = default_model
+        self._accepting = accepting
+        self._models: dict[str, _Seen] = {}
+
+    def record(self, facts: Facts, ended_at: float, now: float) -> None:
+        """Note how one request to a model ended."""
+        if not facts.attempts or not facts.model or facts.problem in CALLERS_FAULT:
+            return
+        seen = self._models.get(facts.model)
+        if seen is None:
+            if len(self._models) >= MAX_MODELS:
+                return
+            seen = self._models[facts.model] = _Seen([])
+        if facts.outcome == "complete":
+            seen.failing = False
+            seen.last_success_at = now
+            if len(seen.latencies_ms) >= RECENT:
+                del seen.latencies_ms[: RECENT // 2]
+            seen.latencies_ms.append((ended_at - facts.started_at) * 1000)
+        elif facts.outcome in FAILED_OUTCOMES:
+            seen.failing = True
+            seen.last_error = facts.problem or facts.outcome
+
+    def ready(self) -> bool:
+        """Whether new requests are welcome."""
+        return self._accepting()
+
+    def report(self) -> Health:
+        """Everything, for `/health`."""
+        models = {name: _health_of(seen) for name, seen in self._models.items()}
+        failing = any(model.status == "failing" for model in models.values())
+        return Health(
+            status="down" if not self._accepting() else "degraded" if failing else "ok",
+            version=__version__,
+            uptime_seconds=int(self._now() - self._started_at),
+            model=self._default_model,
+            embedding_model=self._default_model,
+            models=models,
+            checks={"accepting": "ok" if self._accepting() else "draining"},
+        )
+
+
+def _health_of(seen: _Seen) -> ModelHealth:
+    latencies = sorted(seen.latencies_ms)
+    return ModelHealth(
+        status="failing" if seen.failing else "ok",
+        last_success_at=seen.last_success_at,
+        last_error=seen.last_error,
+        latency_ms_p50=round(latencies[len(latencies) // 2], 2) if latencies else None,
+    )

@@ -1,0 +1,180 @@
+"""The main process: one Granian server, its workers, and their orderly end.
+
+It imports neither the web framework nor the application, which only the workers need: that is
+some 40 MB less at rest.
+"""
+
+import errno
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+
+from granian.constants import HTTPModes, Interfaces, Loops
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.mp import MPServer
+
+from service.config import Settings
+
+MAX_CONNECTIONS = 16_384
+"""Granian's backpressure counts idle keep-alive connections too, and lets excess clients hang."""
+
+MAX_HEAD_BYTES = 128 * 1024
+"""What the HTTP parser holds before it answers 431 by itself; the application stops at 32 KB."""
+
+KILL_MARGIN_SECONDS = 5
+"""After the drain's own limit, for streams' farewells and the services' close."""
+
+
+STDERR_LOGGING = {
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "generic",
+            "stream": "ext://sys.stderr",
+        },
+    },
+    "loggers": {"_granian": {"handlers": ["console"], "propagate": False}},
+}
+"""The server's own words go where the banner goes: stdout holds one JSON line per request and nothing else."""
+
+
+class PortTaken(Exception):
+    """Another process listens there."""
+
+
+class Server(MPServer):
+    """Granian, with our way to stop: tell the workers, let them go by themselves, kill who stays."""
+
+    stopping = False
+    drain_seconds = 0.0
+
+    def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
+        """SIGTERM and SIGINT. The second one ends everything at once."""
+        if self.stopping:
+            for worker in self.wrks:
+                _signal(worker.inner.pid, signal.SIGKILL)
+            os._exit(1)
+        self.stopping = True
+        for worker in self.wrks:
+            worker.interrupt_by_parent = True
+            _signal(worker.inner.pid, signal.SIGUSR1)
+        threading.Thread(target=self._see_out, daemon=True).start()
+
+    def _see_out(self) -> None:
+        """Wait for the workers to end, but not for ever; Granian's own shutdown does the rest."""
+        deadline_at = monotonic() + self.drain_seconds + KILL_MARGIN_SECONDS
+        for worker in self.wrks:
+            worker.inner.join(max(0.0, deadline_at - monotonic()))
+        self.interrupt_signal = True
+        self.main_loop_interrupt.set()
+
+
+def serve(settings: Settings, *, readable_logs: bool) -> None:
+    """Serve until told to stop. Raises PortTaken."""
+    _allow_many_files()
+    server = Server(
+        "service.worker",
+        address=_address(settings.server.host),
+        port=settings.server.port,
+        interface=Interfaces.ASGI,
+        workers=settings.server.workers,
+        loop=Loops.uvloop,
+        http=HTTPModes.http1,
+        websockets=False,
+        backlog=4096,
+        backpressure=MAX_CONNECTIONS,
+        http1_settings=HTTP1Settings(max_buffer_size=MAX_HEAD_BYTES),
+        log_level=LogLevels.warning,
+        log_dictconfig=STDERR_LOGGING,
+        respawn_failed_workers=True,
+        # Whoever is still there then had all its time before.
+        workers_kill_timeout=1,
+    )
+    server.drain_seconds = settings.server.drain_delay_seconds + settings.server.drain_seconds
+    # A single worker needs no place to write, so that a read-only file system will do.
+    several = settings.server.workers > 1
+    with TemporaryDirectory(prefix="penstock-metrics-") if several else nullcontext() as directory:
+        metrics_directory = Path(directory) if directory else None
+        load = partial(_load, settings, readable_logs, metrics_directory)
+        server.serve(target_loader=load, wrap_loader=False)
+
+
+def claim_port(host: str, port: int) -> int:
+    """The port to serve at: `port` itself, or for 0 one that is free, so that the banner can name it.
+
+    Raises PortTaken where someone listens already: Granian would share the port with them.
+    """
+    try:
+        address = _address(host)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+            probe.listen(1)
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be had ({error.strerror})"
+        raise PortTaken(f"{host}:{port} {reason}; choose another with --port or server.port") from None
+
+
+def _address(host: str) -> str:
+    """The IP address of `host`, which Granian wants; of several an IPv4 one. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    *_, address = min(found, key=lambda one: one[0] is not socket.AF_INET)
+    return str(address[0])
+
+
+def _load(
+    settings: Settings, readable_logs: bool, metrics_directory: Path | None
+) -> Callable[..., Awaitable[None]]:
+    from service.worker import load_app
+
+    return load_app(settings, readable_logs, metrics_directory, _stop_listening)
+
+
+def _stop_listening() -> None:
+    """Refuse new connections in this process, and leave the others alone.
+
+    Granian can only do both at once, and mistakes a listener that is shut down; so each listening
+    socket is closed by putting an idle one in its place, which its owner may close in the end.
+    """
+    for entry in list(Path("/dev/fd").iterdir()):
+        descriptor = int(entry.name)
+        if _is_listening(descriptor):
+            with socket.socket() as idle:
+                os.dup2(idle.fileno(), descriptor, inheritable=False)
+
+
+def _is_listening(descriptor: int) -> bool:
+    try:
+        found = socket.socket(fileno=descriptor)
+    except OSError:
+        return False
+    try:
+        return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    finally:
+        found.detach()
+
+
+def _signal(pid: int | None, number: signal.Signals) -> None:
+    try:
+        if pid is not None:
+            os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _allow_many_files() -> None:
+    """A connection is a file, twice per stream; the soft limit of most shells is 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
