@@ -157,13 +157,16 @@ class ChatService:
                     spent = msgspec.structs.replace(spent, attempts=spent.attempts - 1)
                 if told is None or fault.kind is not FaultKind.UNSPEAKABLE:
                     told = fault
+                last = fault
                 note_fault(call.facts, fault)
                 next_step = attempts.next_step(
                     fault, spent, budget, targets=len(targets), now=self._loop.time(), chance=self._draw()
                 )
             if isinstance(next_step, GiveUp):
                 pause = attempts.whole_seconds(told.retry_after_seconds)
-                raise error_of(told, retry_after_seconds=pause, too_long=next_step.too_long)
+                # A fallback that can't even be asked takes nothing from what the one before it said.
+                too_long = next_step.too_long or (told is not last and pause is not None)
+                raise error_of(told, retry_after_seconds=pause, too_long=too_long)
             step = next_step
 
     async def _wait(self, call: Call, seconds: float) -> None:

@@ -63,8 +63,12 @@ def _run_on(
 ) -> Callable[P, None]:
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        unheard: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=factory) as runner:
+            runner.get_loop().set_exception_handler(lambda _, context: unheard.append(context))
             runner.run(test(*args, **kwargs))
+        # What a callback raises, the loop would only log.
+        assert not unheard
 
     return run
 

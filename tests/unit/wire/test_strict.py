@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.errors import InvalidRequest
-from service.wire.strict import MAX_DEPTH, members
+from service.wire.strict import MAX_DEPTH, MAX_MEMBERS, members
 
 Pairs = list[tuple[str, object]]
 NAMES = ["a", "A", "b", "model", "Model", "MODEL", "straße", "STRASSE", "", "ß", "SS", "a b", 'a"', "a\\", "\u212a", "k", "é", "😀"]  # fmt: skip
@@ -209,8 +209,11 @@ def test_no_value_hides_a_name_given_twice(body: bytes) -> None:
     assert "given twice" in said(body)
 
 
-class Twice(Exception):
-    """The reference found a top-level name twice."""
+def test_as_many_fields_pass_as_any_api_has_and_no_hostile_number() -> None:
+    """Each is looked at, so their number is bounded."""
+    names = [f"n{number}" for number in range(MAX_MEMBERS + 1)]
+    assert len(taken(msgspec.json.encode(dict.fromkeys(names[:-1], 1)))) == MAX_MEMBERS
+    assert said(msgspec.json.encode(dict.fromkeys(names, 1))).startswith("The body has more than 1000 fields")
 
 
 def reference(body: bytes) -> dict[str, object] | None:

@@ -209,6 +209,16 @@ async def test_a_pause_survives_a_fallback_that_cannot_say_it() -> None:
 
 
 @virtual_time
+async def test_so_does_the_status_of_one_who_asks_for_it() -> None:
+    """A 503 with a long pause stays one, whatever the fallback can't say."""
+    up = {"a": [refused(503, retry_after="60")], "anthropic": []}
+    made = kitchen(up, fallbacks=("anthropic",))
+    with pytest.raises(ProviderUnavailable) as caught:
+        await made.service.answer(order(n=2))
+    assert caught.value.retry_after_seconds == 60
+
+
+@virtual_time
 async def test_attempts_end_with_the_total_time() -> None:
     """Two slow timeouts use it up; the third call is not made."""
     slow: Script = [Pause(40.0), TIMED_OUT]
