@@ -1,5 +1,6 @@
 """Answers that are their own ASGI apps: Litestar hands them the connection and adds nothing."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 
 from service.http.context import Headers, Receive, RequestContext, Scope, Send
@@ -8,12 +9,12 @@ from service.http.viewer import Viewer
 JSON: Headers = [(b"content-type", b"application/json")]
 
 
-class GatewayReply:
+class GatewayReply(ABC):
     """What a handler of an inference route returns."""
 
+    @abstractmethod
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request."""
-        raise NotImplementedError
 
 
 class WholeReply(GatewayReply):

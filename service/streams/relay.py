@@ -176,6 +176,8 @@ class Relay:
 
     def fail(self, fault: Exception) -> None:
         """From the upstream: nothing more will come."""
+        if self._over:
+            return
         if isinstance(fault, Fault) and self.first_event_at is not None:
             self._send([], fault)
         else:
