@@ -109,6 +109,9 @@ class RequestContext:
             self._timer.cancel()
         if self._watch is not None:
             self._watch.cancel()
+            # It holds `_heard`, and so this object. The server's awaitable is not Python's, and the
+            # garbage collector can't see through it: a circle of the two would stay for good.
+            self._watch = None
 
     def start_message(self, status: int, headers: Headers) -> Message:
         """The head of an answer that is sent past the other layers, and notes that it was."""

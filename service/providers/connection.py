@@ -128,6 +128,10 @@ class Connection(asyncio.Protocol):
         """The peer or we closed it: the end of a body without a length, else a cut."""
         exchange, self._exchange = self._exchange, None
         self._on_lost(self)
+        # The parser holds methods of this object, and the transport the object: circles that would
+        # keep some 3 KB for each lost connection until the garbage collector's next round.
+        del self._parser
+        self.transport = None
         if exchange is None:
             return
         if exc is None and self._head_at_hand and self._ends_with_connection():

@@ -84,12 +84,12 @@ class HttpExchange:
     def on_end(self) -> None:
         """From the connection: the body is whole."""
         if self._close():
-            self._sink.end()
+            self._forget_sink().end()
 
     def on_fail(self, fault: Exception) -> None:
         """From the connection or a clock: nothing more will come."""
         if self._close():
-            self._sink.fail(fault)
+            self._forget_sink().fail(fault)
 
     def started(self) -> None:
         """The answer proper began: the idle clock counts from now on."""
@@ -114,7 +114,7 @@ class HttpExchange:
         """Let the body end by itself for a moment, so that the connection can be kept."""
         if not self.open:
             return
-        self._sink = _Nobody()
+        self._forget_sink()
         self.resume()
         self._stop_timer()
         self._timer = self._loop.call_later(DRAIN_SECONDS, self.abort)
@@ -122,13 +122,22 @@ class HttpExchange:
     def abort(self) -> None:
         """Close the connection at once; the sink hears nothing more."""
         if self._close():
-            self._sink = _Nobody()
+            self._forget_sink()
             self._connection.close()
 
     def grace_over(self) -> None:
         """It takes longer than most: from now on it has a timer of its own."""
         if self._timer is None:
             self._timer = self._loop.call_at(self._next_check_at(), self._check)
+
+    def _forget_sink(self) -> Sink:
+        """Let go of the sink, and return it.
+
+        It knows its exchange: a circle of the two would be left for the garbage collector, which
+        gathers many and then stops the loop for some 30 ms.
+        """
+        sink, self._sink = self._sink, _NOBODY
+        return sink
 
     def _close(self) -> bool:
         """Close it for good; False if it was closed before, so that its end is told only once."""
@@ -184,3 +193,6 @@ class _Nobody:
 
     def fail(self, fault: Exception) -> None:
         """Not heard."""
+
+
+_NOBODY = _Nobody()
