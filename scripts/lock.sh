@@ -16,7 +16,12 @@ compile runtime.txt --constraints requirements/dev.txt pyproject.toml "$@"
 compile build.txt --constraints requirements/dev.txt --group pyproject.toml:build "$@"
 compile bootstrap.txt --constraints requirements/dev.txt --group pyproject.toml:bootstrap "$@"
 
-if grep -nE '://|^--' requirements/*.txt; then
+# The benchmark's peers run in environments of their own, and choose for themselves.
+for peer in fastapi_relay litellm; do
+    compile "../benchmarks/peers/$peer/requirements.txt" "benchmarks/peers/$peer/requirements.in" "$@"
+done
+
+if grep -nE '://|^--' requirements/*.txt benchmarks/peers/*/requirements.txt; then
     echo "An address or an option slipped into the locked requirements (above)." >&2
     exit 1
 fi

@@ -6,6 +6,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec
 
+import uvloop
+
 P = ParamSpec("P")
 
 
@@ -81,6 +83,11 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, No
 def added_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run an async test on an AheadLoop."""
     return _run_on(AheadLoop, test)
+
+
+def on_uvloop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
+    """Run an async test on uvloop, whose transports write later and pause earlier than asyncio's."""
+    return _run_on(uvloop.new_event_loop, test)
 
 
 async def until(claim: Callable[[], bool]) -> None:
