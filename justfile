@@ -22,12 +22,16 @@ serve *args: setup
 test *args: setup
     @{{ python }} -m pytest "$@"
 
-# Measure against nginx on this machine: `just bench quick`
+# Measure what the gateway costs: `just bench quick`, `just bench against main`, `just bench --help`
 bench *args: setup
     @{{ python }} -m benchmarks "$@"
 
+# Fail where this tree is slower than the last release, or than main (no absolute times)
+regression: setup
+    @{{ python }} -m benchmarks against --speed quick --if-any --no-page
+
 # All that CI runs, in CI's order; pytest's closing line comes last
-check: setup lint types arch audit test
+check: setup lint types arch audit regression test
 
 # Put the code into shape
 fmt: setup
