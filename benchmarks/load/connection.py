@@ -60,8 +60,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(request.wire)
         if leave_after == 0:
-            # uvloop writes at the end of the loop's turn; whoever leaves before it has asked nothing.
-            asyncio.get_running_loop().call_soon(self.leave_on_purpose)
+            self.leave_on_purpose()
 
     def leave(self) -> None:
         """Go away without a word, in the middle of an answer too; that is not counted as an error."""

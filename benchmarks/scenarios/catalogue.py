@@ -22,7 +22,7 @@ COMPARE_QUICK = Size(
     stream_tokens=16,
     burst_repeats=4,
     latency_rate=500,
-    latency_seconds=1.5,
+    latency_seconds=2.0,
     starts=1,
 )
 COMPARE_DAILY = Size(

@@ -70,8 +70,10 @@ async def serving(otherwise: Script | None = None) -> AsyncIterator[Serving]:
         yield mock
     finally:
         server.close()
+        # Those that were accepted in this very turn are made in the next.
+        await asyncio.sleep(0)
         for each in mock.connections:
             if each.connected:
                 each._transport.abort()
-        await asyncio.sleep(0)
-        await server.wait_closed()
+        async with asyncio.timeout(5):
+            await server.wait_closed()
