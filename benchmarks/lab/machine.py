@@ -9,6 +9,7 @@ import platform
 import resource
 import subprocess
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -55,11 +56,21 @@ def process_cpu_seconds(pid: int) -> float:
 
 
 def tree_cpu_seconds(root: int) -> float:
-    """User and system time of a process tree so far, children that ended and were reaped included."""
-    return sum(
-        process_cpu_seconds(pid) + parse_stat(Path(f"/proc/{pid}/stat").read_text())[1]
-        for pid in process_tree(root)
+    """User and system time of a process tree so far, children that ended and were reaped included.
+
+    Raises OSError where `root` is gone.
+    """
+    return _sum_of_tree(
+        root, lambda pid: process_cpu_seconds(pid) + parse_stat(Path(f"/proc/{pid}/stat").read_text())[1]
     )
+
+
+def _sum_of_tree(root: int, read: Callable[[int], float]) -> float:
+    total = read(root)
+    for pid in process_tree(root)[1:]:
+        with contextlib.suppress(OSError):  # it ended between the listing and the reading
+            total += read(pid)
+    return total
 
 
 def parse_pss_bytes(rollup: str) -> int:
@@ -69,8 +80,11 @@ def parse_pss_bytes(rollup: str) -> int:
 
 
 def tree_pss_bytes(root: int) -> int:
-    """Memory of a process tree; a page shared by n processes of this machine counts 1/n for each."""
-    return sum(parse_pss_bytes(Path(f"/proc/{pid}/smaps_rollup").read_text()) for pid in process_tree(root))
+    """Memory of a process tree; a page shared by n processes of this machine counts 1/n for each.
+
+    Raises OSError where `root` is gone.
+    """
+    return int(_sum_of_tree(root, lambda pid: parse_pss_bytes(Path(f"/proc/{pid}/smaps_rollup").read_text())))
 
 
 def parse_stolen_seconds(stat: str) -> float:

@@ -69,6 +69,8 @@ async def _probe(bench: Bench, subject: Subject, rate: float) -> tuple[float | N
             open_loop([lane], rate, bench.size.probe_seconds),
             open_loop([direct], _DIRECT_RATE, bench.size.probe_seconds),
         )
+    if direct.tally.errors:
+        bench.errors.take("frontier, direct", direct.tally)
     tally = lane.tally
     wrong = {kind: count for kind, count in tally.errors.items() if kind not in ("unfinished", "never sent")}
     # Too much to ask for isn't a wrong answer; anything else is, at any rate.
