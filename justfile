@@ -18,9 +18,9 @@ setup:
 serve *args: setup
     @exec .venv/bin/penstock serve "$@"
 
-# Run the tests: `just test tests/unit -k sse`
+# Run the tests, all of them on all cores, or some: `just test tests/unit -k sse`
 test *args: setup
-    @{{ python }} -m pytest "$@"
+    @{{ python }} -m pytest {{ if args == "" { "--numprocesses=auto --dist=loadfile" } else { "" } }} "$@"
 
 # Measure what the gateway costs: `just bench quick`, `just bench against main`, `just bench --help`
 bench *args: setup
