@@ -60,8 +60,38 @@ class MethodNotKnown(GatewayError):
     """A method that this server has never heard of (RFC 9110, 15.6.2)."""
 
 
+class InvalidApiKey(GatewayError):
+    """No key, or one that is malformed, unknown, revoked or expired; a token that doesn't verify."""
+
+
 class PermissionDenied(GatewayError):
     """The caller may not do this here."""
+
+
+class ObjectNotFound(GatewayError):
+    """No object of this kind has this id, or it is someone else's."""
+
+
+class LimitExceeded(GatewayError):
+    """A limit on requests, tokens or concurrency is reached. headers: what the answer says of the limits."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after_seconds: float | None = None,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        super().__init__(detail, retry_after_seconds=retry_after_seconds)
+        self.headers = headers
+
+
+class BudgetExceeded(LimitExceeded):
+    """A budget of money or tokens is used up, or what is left is less than the request may cost."""
+
+
+class StoreUnavailable(GatewayError):
+    """The database or Redis is away, and this can't be decided without it."""
 
 
 class BodyTooLarge(GatewayError):

@@ -29,8 +29,10 @@ class Kind:
 
 KINDS: dict[type[GatewayError], Kind] = {
     errors.InvalidRequest: Kind(400, "invalid_request", "The request is not valid"),
+    errors.InvalidApiKey: Kind(401, "invalid_api_key", "No valid key"),
     errors.PermissionDenied: Kind(403, "permission_denied", "Not allowed"),
     errors.ModelNotFound: Kind(404, "model_not_found", "No such model"),
+    errors.ObjectNotFound: Kind(404, "not_found", "No such object"),
     errors.RouteNotFound: Kind(404, "not_found", "No such route"),
     errors.MethodNotAllowed: Kind(405, "method_not_allowed", "Wrong method for this route"),
     errors.MethodNotKnown: Kind(501, "method_not_allowed", "Unknown method"),
@@ -38,6 +40,9 @@ KINDS: dict[type[GatewayError], Kind] = {
     errors.BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     errors.HeadersTooLarge: Kind(431, "too_large", "The headers are too large"),
     errors.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Wrong content type"),
+    errors.LimitExceeded: Kind(429, "rate_limit_exceeded", "The limit is reached"),
+    errors.BudgetExceeded: Kind(429, "budget_exceeded", "The budget is used up"),
+    errors.StoreUnavailable: Kind(503, "store_unavailable", "The store is away"),
     errors.ProviderRejected: Kind(400, "provider_rejected", "The provider refused the request"),
     errors.ProviderAuthFailed: Kind(502, "provider_auth", "The provider refused our credentials"),
     errors.ProviderRateLimited: Kind(429, "provider_rate_limited", "The provider's limit is reached"),
@@ -184,6 +189,10 @@ def _headers(error: GatewayError) -> Headers:
     headers: Headers = [(b"content-type", MEDIA_TYPE)]
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after_seconds)).encode()))
+    if isinstance(error, errors.InvalidApiKey):
+        headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, errors.LimitExceeded):
+        headers.extend(error.headers)
     if isinstance(error, MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allow).encode()))
     if isinstance(error, errors.BodyTimedOut | errors.ServerDraining | errors.BodyTooLarge):

@@ -33,8 +33,10 @@ EVERY = [pytest.param(example(kind), id=kind.__name__) for kind in all_classes()
 
 CONTRACT = [
     (errors.InvalidRequest, 400, "invalid_request", "invalid_request_error", "invalid_request_error"),
+    (errors.InvalidApiKey, 401, "invalid_api_key", "authentication_error", "authentication_error"),
     (errors.PermissionDenied, 403, "permission_denied", "permission_error", "permission_error"),
     (errors.ModelNotFound, 404, "model_not_found", "invalid_request_error", "not_found_error"),
+    (errors.ObjectNotFound, 404, "not_found", "invalid_request_error", "not_found_error"),
     (errors.RouteNotFound, 404, "not_found", "invalid_request_error", "not_found_error"),
     (errors.MethodNotAllowed, 405, "method_not_allowed", "invalid_request_error", "invalid_request_error"),
     (errors.MethodNotKnown, 501, "method_not_allowed", "server_error", "api_error"),
@@ -42,6 +44,9 @@ CONTRACT = [
     (errors.HeadersTooLarge, 431, "too_large", "invalid_request_error", "invalid_request_error"),
     (errors.UnsupportedMediaType, 415, "unsupported_media_type", "invalid_request_error", "invalid_request_error"),
     (errors.BodyTimedOut, 408, "request_timeout", "invalid_request_error", "invalid_request_error"),
+    (errors.LimitExceeded, 429, "rate_limit_exceeded", "rate_limit_error", "rate_limit_error"),
+    (errors.BudgetExceeded, 429, "budget_exceeded", "rate_limit_error", "rate_limit_error"),
+    (errors.StoreUnavailable, 503, "store_unavailable", "server_error", "api_error"),
     (errors.ProviderAuthFailed, 502, "provider_auth", "server_error", "api_error"),
     (errors.ProviderRateLimited, 429, "provider_rate_limited", "rate_limit_error", "rate_limit_error"),
     (errors.ProviderFailed, 502, "provider_error", "server_error", "api_error"),
