@@ -40,6 +40,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     reasoning_tokens: int = 0
 
 
+MAX_TOKENS = 1_000_000_000
+"""More than any answer has: a provider that reports more has reported nothing."""
+
+
+def plausible(usage: Usage) -> Usage | None:
+    """`usage`, unless it can't be true; so large a number would close a budget and pass what databases hold."""
+    return usage if max(msgspec.structs.astuple(usage)) <= MAX_TOKENS else None
+
+
 def rates_from_usd_per_million(
     *,
     input: float | Decimal,

@@ -31,6 +31,14 @@ class SettingsPrices:
         known_as = self._known_as(provider)
         return self._loaded().price(known_as, model) if known_as else None
 
+    def version(self, provider: Provider, configured: Price | None) -> str:
+        """Where a model's price comes from: `config`, `sim`, the table's own version, or "" for nowhere."""
+        if configured is not None:
+            return "config"
+        if provider.kind == "sim":
+            return "sim"
+        return self._loaded().version if self._known_as(provider) else ""
+
     def _known_as(self, provider: Provider) -> str | None:
         if provider.kind == "sim":
             return None

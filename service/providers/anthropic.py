@@ -1,14 +1,15 @@
 """Anthropic's dialect: what a Messages endpoint's bytes mean. Pure.
 
 Its stream usage is cumulative: `message_start` brings the input's share, each `message_delta`
-the output's so far, so the last word counts and nothing is added up.
+the output's so far, so the last word counts and nothing is added up. What `message_start` says
+of the output is a mere beginning: where nothing follows it, the output was not reported.
 """
 
 from collections.abc import Callable, Mapping
 
 import msgspec
 
-from service.pricing.arithmetic import Usage
+from service.pricing.arithmetic import Usage, plausible
 from service.providers import faults
 from service.providers.base import AnswerFacts, Dialect, Fault, FaultKind, HeaderLines
 from service.providers.faults import Conceal, without_secrets
@@ -18,11 +19,16 @@ from service.wire.sse import Event
 VERSION = "2023-06-01"
 
 
+class _OutputDetails(msgspec.Struct, frozen=True, gc=False):
+    thinking_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct, frozen=True, gc=False):
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
     output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +39,8 @@ class _Message(msgspec.Struct, frozen=True, gc=False):
 class _Delta(msgspec.Struct, frozen=True, gc=False):
     stop_reason: str | None = None
     text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
 
 
 class _StreamEvent(msgspec.Struct, frozen=True, gc=False):
@@ -52,6 +60,12 @@ class _Answer(msgspec.Struct, frozen=True):
     model: str | None = None
     usage: _Usage | None = None
     error: faults.ErrorMember | None = None
+
+
+class _Block(msgspec.Struct, frozen=True, gc=False):
+    text: str | None = None
+    thinking: str | None = None
+    input: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _LooseDelta(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +90,7 @@ class _LooseAnswer(msgspec.Struct, frozen=True):
 
 _EVENT = msgspec.json.Decoder(_StreamEvent)
 _ANSWER = msgspec.json.Decoder(_Answer)
+_BLOCK = msgspec.json.Decoder(_Block)
 _LOOSE_EVENT = msgspec.json.Decoder(_LooseEvent)
 _LOOSE_ANSWER = msgspec.json.Decoder(_LooseAnswer)
 
@@ -89,6 +104,7 @@ def _newer(usage: _Usage, older: _Usage) -> _Usage:
             "cache_read_input_tokens",
             "cache_creation_input_tokens",
             "output_tokens",
+            "output_tokens_details",
         )
     )
     return _Usage(*(old if new is None else new for new, old in pairs))
@@ -98,24 +114,37 @@ def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
         return None
     cached = max(usage.cache_read_input_tokens or 0, 0)
+    thinking = usage.output_tokens_details
     written = max(usage.cache_creation_input_tokens or 0, 0)
-    return Usage(
-        input_tokens=max(usage.input_tokens or 0, 0) + cached + written,
-        cached_input_tokens=cached,
-        cache_write_tokens=written,
-        output_tokens=max(usage.output_tokens or 0, 0),
-        reasoning_tokens=0,
+    return plausible(
+        Usage(
+            input_tokens=max(usage.input_tokens or 0, 0) + cached + written,
+            cached_input_tokens=cached,
+            cache_write_tokens=written,
+            output_tokens=max(usage.output_tokens or 0, 0),
+            reasoning_tokens=max((thinking and thinking.thinking_tokens) or 0, 0),
+        )
     )
 
 
 class AnthropicReader:
     """One Messages stream; a state machine without I/O."""
 
-    __slots__ = ("_conceal", "_reported", "content_bytes", "content_events", "done", "finished", "model")
+    __slots__ = (
+        "_conceal",
+        "_reported",
+        "_told_output",
+        "content_bytes",
+        "content_events",
+        "done",
+        "finished",
+        "model",
+    )
 
     def __init__(self, conceal: Conceal = without_secrets) -> None:
         self._conceal = conceal
         self._reported = _Usage()
+        self._told_output = False
         self.model: str | None = None
         self.finished = False
         self.done = False
@@ -138,14 +167,18 @@ class AnthropicReader:
         if found.message is not None:
             self.model = found.message.model
             self._report(found.message.usage)
-        self._report(found.usage)
+        if found.usage is not None:
+            self._report(found.usage)
+            self._told_output = self._told_output or found.usage.output_tokens is not None
         if found.delta is not None:
             self.finished = self.finished or found.delta.stop_reason is not None
-            if text := found.delta.text:
+            if text := found.delta.text or found.delta.partial_json or found.delta.thinking:
                 self.content_events += 1
                 self.content_bytes += len(text) if text.isascii() else len(text.encode())
         if found.type == "message_stop":
             self.done = True
+            if not self._told_output:
+                self._reported = msgspec.structs.replace(self._reported, output_tokens=None)
             return self.finished
         return True
 
@@ -171,6 +204,19 @@ def _decode_loosely(data: bytes) -> _StreamEvent:
         raise bad_event(error) from None
     delta = None if found.delta is None else _Delta(found.delta.stop_reason)
     return _StreamEvent(found.type, delta=delta, error=found.error)
+
+
+def _content_bytes(blocks: list[msgspec.Raw] | None) -> int:
+    """Of all that a whole answer says."""
+    return sum(_block_bytes(block) for block in blocks or ())
+
+
+def _block_bytes(raw: msgspec.Raw) -> int:
+    try:
+        block = _BLOCK.decode(raw)
+    except msgspec.MsgspecError:
+        return len(raw)
+    return len((block.text or "").encode()) + len((block.thinking or "").encode()) + len(block.input)
 
 
 def _answer_loosely(body: bytes) -> _Answer:
@@ -209,7 +255,9 @@ class AnthropicCodec:
             raise faults.fault_of_event(answer.error or faults.ErrorMember(), self._conceal)
         if answer.content is None and answer.input_tokens is None:
             raise Fault(FaultKind.EMPTY, "The provider's 200 holds no answer.", reason="empty")
-        return AnswerFacts(_usage(answer.usage), answer.model)
+        usage = _usage(answer.usage)
+        unreported = usage is None or not usage.output_tokens
+        return AnswerFacts(usage, answer.model, _content_bytes(answer.content) if unreported else 0)
 
     def reader(self, *, pass_usage: bool) -> AnthropicReader:
         """A reader for one stream. `pass_usage` has no meaning here: usage is part of the events."""

@@ -164,6 +164,14 @@ class Reader(Protocol):
         """Tokens as far as the provider has reported them."""
 
     @property
+    def content_events(self) -> int:
+        """How many events brought a piece of the answer: text, thinking, a tool call's arguments."""
+
+    @property
+    def content_bytes(self) -> int:
+        """The UTF-8 bytes of those pieces."""
+
+    @property
     def finished(self) -> bool:
         """Whether the answer said why it ends."""
 
@@ -176,10 +184,14 @@ class Reader(Protocol):
 
 
 class AnswerFacts(msgspec.Struct, frozen=True, gc=False):
-    """What metering needs of a whole answer."""
+    """What metering needs of a whole answer.
+
+    content_bytes: the UTF-8 bytes of what it says; counted only where its provider reports no output.
+    """
 
     usage: Usage | None
     model: str | None
+    content_bytes: int = 0
 
 
 class Codec(Protocol):

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 import msgspec
 
-from service.pricing.arithmetic import Usage
+from service.pricing.arithmetic import Usage, plausible
 from service.providers import faults
 from service.providers.base import AnswerFacts, Dialect, Fault, FaultKind, HeaderLines
 from service.providers.faults import Conceal, without_secrets
+from service.providers.openai_delta import Delta
 from service.wire.sse import Event
 
 T = TypeVar("T")
@@ -21,6 +22,7 @@ DONE_DATA = b"[DONE]"
 
 class _InputDetails(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct, frozen=True, gc=False):
@@ -34,14 +36,11 @@ class _Usage(msgspec.Struct, frozen=True, gc=False):
     completion_tokens_details: _OutputDetails | None = None
 
 
-class _Delta(msgspec.Struct, frozen=True, gc=False):
-    content: str | None = None
-
-
 class _Choice(msgspec.Struct, frozen=True, gc=False):
     index: int = 0
     finish_reason: str | None = None
-    delta: _Delta | None = None
+    delta: Delta | None = None
+    message: Delta | None = None
     text: str | None = None
 
 
@@ -87,19 +86,23 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 _ANSWER = msgspec.json.Decoder(_Answer)
 _LOOSE_CHUNK = msgspec.json.Decoder(_LooseChunk)
 _LOOSE_ANSWER = msgspec.json.Decoder(_LooseAnswer)
+_CHOICE = msgspec.json.Decoder(_Choice)
 
 
 def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None or (usage.prompt_tokens is None and usage.completion_tokens is None):
         return None
     cached = usage.prompt_tokens_details and usage.prompt_tokens_details.cached_tokens
+    written = usage.prompt_tokens_details and usage.prompt_tokens_details.cache_write_tokens
     reasoning = usage.completion_tokens_details and usage.completion_tokens_details.reasoning_tokens
-    return Usage(
-        input_tokens=max(usage.prompt_tokens or 0, 0),
-        cached_input_tokens=max(cached or 0, 0),
-        cache_write_tokens=0,
-        output_tokens=max(usage.completion_tokens or 0, 0),
-        reasoning_tokens=max(reasoning or 0, 0),
+    return plausible(
+        Usage(
+            input_tokens=max(usage.prompt_tokens or 0, 0),
+            cached_input_tokens=max(cached or 0, 0),
+            cache_write_tokens=max(written or 0, 0),
+            output_tokens=max(usage.completion_tokens or 0, 0),
+            reasoning_tokens=max(reasoning or 0, 0),
+        )
     )
 
 
@@ -168,6 +171,9 @@ class OpenAIReader:
         if text:
             self.content_events += 1
             self.content_bytes += len(text) if text.isascii() else len(text.encode())
+        elif choice.delta is not None and (size := choice.delta.other_bytes):
+            self.content_events += 1
+            self.content_bytes += size
 
 
 def _decode(data: bytes) -> _Chunk:
@@ -235,11 +241,28 @@ class OpenAICodec:
             raise faults.fault_of_event(_error(answer.error), self._conceal)
         if not answer.choices and answer.data is None:
             raise Fault(FaultKind.EMPTY, "The provider's 200 holds no answer.", reason="empty")
-        return AnswerFacts(_usage(answer.usage), answer.model)
+        usage = _usage(answer.usage)
+        unreported = usage is None or not usage.output_tokens
+        return AnswerFacts(usage, answer.model, _content_bytes(answer.choices) if unreported else 0)
 
     def reader(self, *, pass_usage: bool) -> OpenAIReader:
         """A reader for one stream; `pass_usage`: the client asked for the usage chunk."""
         return OpenAIReader(pass_usage=pass_usage, conceal=self._conceal)
+
+
+def _content_bytes(choices: list[msgspec.Raw] | None) -> int:
+    """Of all that a whole answer says."""
+    return sum(_choice_bytes(choice) for choice in choices or ())
+
+
+def _choice_bytes(raw: msgspec.Raw) -> int:
+    try:
+        choice = _CHOICE.decode(raw)
+    except msgspec.MsgspecError:
+        return len(raw)
+    if choice.message is None:
+        return len((choice.text or "").encode())
+    return len((choice.message.content or "").encode()) + choice.message.other_bytes
 
 
 def _answer_loosely(body: bytes) -> _Answer:

@@ -7,9 +7,9 @@ from service.providers.base import MAX_ANSWER_BYTES, Exchange, Fault, FaultKind
 
 
 class WholeSink:
-    """Gathers a body. ready: done when it is whole, or with the fault that came instead."""
+    """Gathers a body. ready: done when it is whole, or with the fault that came instead. size: bytes so far."""
 
-    __slots__ = ("_parts", "_size", "exchange", "headers", "ready", "status")
+    __slots__ = ("_parts", "exchange", "headers", "ready", "size", "status")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.ready: asyncio.Future[None] = loop.create_future()
@@ -17,7 +17,7 @@ class WholeSink:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self._parts: list[bytes] = []
-        self._size = 0
+        self.size = 0
 
     @property
     def body(self) -> bytes:
@@ -33,9 +33,9 @@ class WholeSink:
         """From the upstream."""
         if not self._parts and self.exchange is not None:
             self.exchange.started()
-        self._size += len(chunk)
+        self.size += len(chunk)
         self._parts.append(chunk)
-        if self._size > MAX_ANSWER_BYTES and self.exchange is not None:
+        if self.size > MAX_ANSWER_BYTES and self.exchange is not None:
             self.exchange.abort()
             detail = f"The provider's answer exceeds {MAX_ANSWER_BYTES} bytes."
             self.fail(Fault(FaultKind.CUT, detail, reason="too_large"))

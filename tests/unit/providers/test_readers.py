@@ -233,11 +233,11 @@ def test_anthropic_usage_is_cumulative(events: list[Event], expected: Usage | No
 
 
 def test_anthropic_content_is_metered_too() -> None:
-    """Text only; the model is the one that answered."""
+    """Text and a tool call's arguments; the model is the one that answered."""
     reader = ANTHROPIC.reader(pass_usage=False)
     tool = event({"type": "content_block_delta", "delta": {"type": "input_json_delta", "partial_json": "{}"}})
     read(reader, started(), text("Hi"), text("ü"), tool)
-    assert (reader.content_events, reader.content_bytes, reader.model) == (2, 4, "claude")
+    assert (reader.content_events, reader.content_bytes, reader.model) == (3, 6, "claude")
 
 
 @pytest.mark.parametrize(
