@@ -25,6 +25,8 @@ def expected(kind: inspect.Type) -> str:
 
 def description(kind: inspect.Type) -> str:
     """What the annotation says that the setting is for; empty where it says nothing."""
+    if isinstance(kind, inspect.UnionType):
+        return next(filter(None, map(description, kind.types)), "")
     if not isinstance(kind, inspect.Metadata):
         return ""
     own = (kind.extra_json_schema or {}).get("description")
@@ -58,6 +60,8 @@ def _plain(kind: inspect.Type) -> str:
             )
         case inspect.StructType():
             return "a table"
+        case inspect.DictType():
+            return "a table of tables, by name"
         case inspect.CustomType():
             return '"env:NAME", "file:PATH" or the secret itself'
         case _:

@@ -4,7 +4,7 @@ Every mistake is reported at once, as `ConfigInvalid`; nothing else is raised, w
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,9 +13,9 @@ import msgspec
 
 from service.config.mistakes import ConfigInvalid, Mistake
 from service.config.reading import Reader, join
-from service.config.rules import Draft, check
+from service.config.rules import Draft, check, needs_callers
 from service.config.secret import resolve
-from service.config.settings import Model, Provider, Sections, Settings
+from service.config.settings import Model, Provider, Sections, Settings, Store
 from service.config.urls import normalised_base_url
 
 DEFAULT_FILE: Final = "penstock.toml"
@@ -35,6 +35,8 @@ PROVIDER_VARIABLES: Final = {
     "anthropic": ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
 }
 """Providers (name and kind) that exist where their key's variable is set, as the SDKs read them."""
+
+HasKeys = Callable[[Store], bool]
 
 Document = dict[str, object]
 """A TOML document: anything may stand anywhere until `Reader` has looked at it."""
@@ -74,11 +76,13 @@ def load(
     overrides: Mapping[str, object],
     insecure_no_auth: bool,
     working_directory: Path,
+    has_keys: HasKeys = lambda store: False,
 ) -> Settings:
     """Read the file, the environment and the flags, and check all of it.
 
     config_path: `--config`; None looks for `PENSTOCK_CONFIG`, then `penstock.toml` in `working_directory`.
     overrides: flags by setting (`{"server.port": 8001}`); None means that the flag was not given.
+    has_keys: whether a database holds a key; asked only where that decides something.
     Raises ConfigInvalid with every mistake.
     """
     path, named_by = _file(config_path, environment, working_directory)
@@ -90,6 +94,7 @@ def load(
         overrides=overrides,
         insecure_no_auth=insecure_no_auth,
         working_directory=working_directory,
+        has_keys=has_keys,
     )
 
 
@@ -101,6 +106,7 @@ def settings_from(
     overrides: Mapping[str, object],
     insecure_no_auth: bool,
     working_directory: Path,
+    has_keys: HasKeys = lambda store: False,
 ) -> Settings:
     """`load` once the file was read: `document` is what it held, `source` its name (None: no file)."""
     layers = Layers(document)
@@ -109,6 +115,8 @@ def settings_from(
     secret = partial(resolve, environment=environment, working_directory=working_directory)
     reader = Reader(source or "defaults", layers.origins, secret)
     draft = _read(reader, layers.document, insecure_no_auth, source)
+    if needs_callers(draft.settings):
+        draft = msgspec.structs.replace(draft, keys_exist=has_keys(draft.settings.store))
     for wrong in check(draft):
         reader.mistake(*wrong)
     if reader.mistakes:
@@ -189,6 +197,8 @@ def _read(reader: Reader, document: Document, insecure_no_auth: bool, source: st
         timeouts=read.timeouts,
         retries=read.retries,
         streams=read.streams,
+        limits=read.limits,
+        usage=read.usage,
         providers=tuple(providers.values()),
         models=tuple(models.values()),
         insecure_no_auth=insecure_no_auth,

@@ -27,12 +27,9 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 LATER: Final = frozenset(
     {
         "ask",
-        "auth.jwt",
         "batches",
-        "budgets",
         "cache",
         "jobs",
-        "limits",
         "streams.on_disconnect",
         "telemetry",
         "webhooks",
@@ -110,6 +107,10 @@ class Reader:
             item := bare(kind.item_type), inspect.StructType
         ):
             return self._some_tables(item.cls, value, path)
+        if isinstance(kind, inspect.DictType) and isinstance(
+            item := bare(kind.value_type), inspect.StructType
+        ):
+            return self._named_tables(item.cls, value, path)
         if isinstance(kind, inspect.CustomType):
             return self._secret_value(value, path, expected(field.type))
         return self._value(_types(owner)[field.name], value, path, expected(field.type))
@@ -118,6 +119,13 @@ class Reader:
         if value == []:
             self.mistake(path, "an empty list", "at least one table")
         return tuple(self.tables(kind, value, path).values()) or _MISSING
+
+    def _named_tables(self, kind: type[msgspec.Struct], value: object, path: str) -> object:
+        if not isinstance(value, dict):
+            self.mistake(path, kind_of(value), "a table of tables")
+            return _MISSING
+        made = {name: self.table(kind, each, join(path, name)) for name, each in value.items()}
+        return {name: each for name, each in made.items() if each is not None}
 
     def _secret_value(self, value: object, path: str, wanted: str) -> object:
         if not isinstance(value, str):

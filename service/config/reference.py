@@ -8,6 +8,7 @@ import msgspec
 from msgspec import inspect
 
 from service.config.describing import alternatives, bare, description, expected
+from service.config.limits import Limits
 from service.config.load import PROVIDER_VARIABLES, VARIABLES
 from service.config.settings import Sections, TimeoutOverrides, Timeouts
 
@@ -37,7 +38,14 @@ NOTES: Final = {
         " `answer_seconds` counts for both."
     ),
     "auth": (
-        "Keys come in a later version. Until then a host that others can reach needs `--insecure-no-auth`."
+        "A server on loopback is open until the first key was ever created; revoking the last one doesn't"
+        " open it again. A host that others can reach needs a key, `admin_key`, `[auth.jwt]` or"
+        " `--insecure-no-auth`. `/admin` always needs the admin key or a key with the scope `admin`."
+    ),
+    "limits": (
+        "`[limits.key]`, `[limits.anonymous]` and so on hold the keys of `[limits.anonymous]` below;"
+        ' `[limits.models."NAME"]` and `[limits.routes."/v1/embeddings"]` the same, by name. A key\'s own'
+        " limits, given when it is made, stand before `[limits.key]`. [How limits work](limits.md)."
     ),
 }
 
@@ -49,6 +57,9 @@ working directory; the newline at its end is dropped) or the value itself. They 
 that is missing is a mistake. No log, error or `repr` ever shows one.
 """
 
+
+DESCRIBED_ONCE: Final[dict[type, str]] = {TimeoutOverrides: "timeouts", Limits: "limits.anonymous"}
+"""Tables that are written the same in several places, and where the page describes them."""
 
 # A port is no quantity; four digits read well without a mark.
 _GROUPED_FROM: Final = 10_000
@@ -85,7 +96,8 @@ def _section(path: str, kind: inspect.Type) -> str:
     lines += [NOTES[path], ""] if path in NOTES else []
     lines += ["| key | value | default | what for |", "|---|---|---|---|"]
     lines += [_row(struct.cls, field) for field in struct.fields]
-    inner = (_section(f"{path}.{field.name}", field.type) for field in struct.fields if _has_own(field))
+    below = ((f"{path}.{field.name}", field) for field in struct.fields)
+    inner = (_section(place, field.type) for place, field in below if _has_own(place, field))
     return "\n".join([*lines, "", *inner])
 
 
@@ -103,21 +115,22 @@ def _default(owner: type[msgspec.Struct], field: inspect.Field) -> str:
 
 
 def _toml(value: object) -> str:
-    if value is None or isinstance(value, msgspec.Struct):
+    # An empty table is made by a factory, so it has no default to show.
+    if value in (None, msgspec.NODEFAULT) or isinstance(value, msgspec.Struct):
         return "–"
-    if value == ():
-        return "`[]`"
+    if isinstance(value, tuple):
+        return f"`{msgspec.json.encode(value).decode()}`"
     if isinstance(value, bool | str):
         return f"`{msgspec.json.encode(value).decode()}`"
     grouped = "_" if isinstance(value, int) and value >= _GROUPED_FROM else ""
     return f"`{value:{grouped}}`" if isinstance(value, int) else f"`{value:g}`"
 
 
-def _has_own(field: inspect.Field) -> bool:
-    """Whether its table is described in a section of its own; timeouts are described once, globally."""
+def _has_own(place: str, field: inspect.Field) -> bool:
+    """Whether its table is described in a section of its own; one that is found in many places only in one."""
     only = alternatives(field.type)[0]
     inner = bare(only.item_type) if isinstance(only, inspect.VarTupleType) else only
-    return isinstance(inner, inspect.StructType) and inner.cls is not TimeoutOverrides
+    return isinstance(inner, inspect.StructType) and DESCRIBED_ONCE.get(inner.cls, place) == place
 
 
 def _fields(kind: type[msgspec.Struct]) -> Iterator[inspect.Field]:

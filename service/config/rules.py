@@ -11,11 +11,26 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from service.config import urls
+from service.config.jwt_rules import jwt_mistakes
+from service.config.limits import limit_mistakes
 from service.config.mistakes import shown
 from service.config.settings import Model, Provider, Settings
 
 _ROOT_PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*")
 DATABASE_SCHEMES: Final = ("sqlite", "postgresql")
+ROUTES: Final = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/chat",
+    "/chat/batch",
+    "/stream",
+)
+"""What `limits.routes` may name: a limit on a route that is never metered would be none."""
+NO_FILES: Final = ("sqlite:", "sqlite://", "sqlite:///", "sqlite:///:memory:")
+"""SQLite without a file: each connection would have a database of its own."""
 REDIS_SCHEMES: Final = ("redis", "rediss")
 
 
@@ -32,6 +47,7 @@ class Draft(Struct, frozen=True):
 
     providers, models: by path (`providers[0]`), without those that are wrong in themselves.
     provider_names, model_names: all that were written, so that one mistake is not told twice.
+    keys_exist: whether the database holds a key, asked only where `needs_callers` says so.
     """
 
     settings: Settings
@@ -39,6 +55,14 @@ class Draft(Struct, frozen=True):
     models: Mapping[str, Model]
     provider_names: frozenset[str]
     model_names: frozenset[str]
+    keys_exist: bool = False
+
+
+def needs_callers(settings: Settings) -> bool:
+    """Whether others can reach the server, and only a key in the database would keep them out."""
+    host, auth = settings.server.host, settings.auth
+    known = settings.insecure_no_auth or auth.admin_key is not None or auth.jwt is not None
+    return not known and urls.is_host(host) and not urls.is_loopback(host)
 
 
 def check(draft: Draft) -> Iterator[Wrong]:
@@ -67,7 +91,7 @@ def _server(draft: Draft) -> Iterator[Wrong]:
 
 def _store(draft: Draft) -> Iterator[Wrong]:
     store = draft.settings.store
-    if urls.split(store.database, DATABASE_SCHEMES) is None:
+    if urls.split(store.database, DATABASE_SCHEMES) is None or store.database in NO_FILES:
         wanted = '"sqlite:///FILE" or "postgresql://USER:PASSWORD@HOST/NAME"'
         yield Wrong("store.database", shown(store.database), wanted)
     if store.redis is not None:
@@ -78,14 +102,28 @@ def _store(draft: Draft) -> Iterator[Wrong]:
 
 def _auth(draft: Draft) -> Iterator[Wrong]:
     settings = draft.settings
-    if settings.insecure_no_auth:
-        return
-    if settings.auth.required:
-        wanted = "that it is left out, or --insecure-no-auth: keys come in a later version"
-        yield Wrong("auth.required", "true", wanted)
-    if urls.is_host(settings.server.host) and not urls.is_loopback(settings.server.host):
-        wanted = '"127.0.0.1", or --insecure-no-auth: others could call without a key'
+    if needs_callers(settings) and not draft.keys_exist:
+        wanted = (
+            '"127.0.0.1", a key (penstock keys create), auth.admin_key, or --insecure-no-auth:'
+            " others could call without a key"
+        )
         yield Wrong("server.host", shown(settings.server.host), wanted)
+    if settings.auth.jwt is not None:
+        for key, found, wanted in jwt_mistakes(settings.auth.jwt):
+            yield Wrong(f"auth.jwt.{key}", found, wanted)
+
+
+def _limits(draft: Draft) -> Iterator[Wrong]:
+    limits = draft.settings.limits
+    for route in limits.routes:
+        if route not in ROUTES:
+            yield Wrong("limits.routes", shown(route), f"one of {', '.join(ROUTES)}")
+    tables = {name: getattr(limits, name) for name in ("anonymous", "key", "user", "tenant")}
+    tables |= {f"models.{name}": each for name, each in limits.models.items()}
+    tables |= {f"routes.{name}": each for name, each in limits.routes.items()}
+    for name, each in tables.items():
+        for key, found, wanted in limit_mistakes(each):
+            yield Wrong(f"limits.{name}.{key}", found, wanted)
 
 
 def _providers(draft: Draft) -> Iterator[Wrong]:
@@ -175,6 +213,7 @@ RULES: Final[tuple[Callable[[Draft], Iterator[Wrong]], ...]] = (
     _server,
     _store,
     _auth,
+    _limits,
     _providers,
     _models,
     _fallbacks,

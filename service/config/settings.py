@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from service.config.limits import UNLIMITED, Limits
 from service.config.secret import Secret
 from service.config.urls import without_password
 
@@ -76,10 +77,63 @@ class Store(Struct, frozen=True, kw_only=True):
     redis: Annotated[
         str | None, Meta(description="`redis://HOST:PORT/N` or `rediss://…`; state that workers share.")
     ] = None
+    journal: Annotated[
+        str,
+        Meta(
+            description="A directory on a local disk: what is not in the database yet survives a crash there."
+        ),
+    ] = ".penstock/journal"
+    journal_max_bytes: Annotated[
+        int,
+        Meta(
+            ge=16_000_000,
+            le=1 << 40,
+            description="Disk that one worker's journal may take while the database is away.",
+        ),
+    ] = 2_000_000_000
 
     def __repr__(self) -> str:
         redis = None if self.redis is None else without_password(self.redis)
         return f"Store(database={without_password(self.database)!r}, redis={redis!r})"
+
+
+class JwtClaims(Struct, frozen=True, kw_only=True):
+    """Which claim of a token says what; a dot leads into an object (`realm_access.roles`)."""
+
+    tenant: Annotated[str, Meta(description="Text; a token without it has no tenant.")] = "tenant"
+    user: Annotated[str, Meta(description="Text.")] = "sub"
+    scopes: Annotated[
+        str, Meta(description="Text with blanks between, or a list; names that are no scopes are left out.")
+    ] = "scope"
+    models: Annotated[str, Meta(description="The same, of models; without it all are allowed.")] = "models"
+
+
+JwtAlgorithm = Literal["RS256", "ES256", "EdDSA"]
+
+
+class Jwt(Struct, frozen=True, kw_only=True):
+    """Tokens of an identity provider, as `Authorization: Bearer`; they need a key set from one place."""
+
+    issuer: Annotated[str, Meta(min_length=1, description="What `iss` must be.")]
+    audience: Annotated[str, Meta(min_length=1, description="What `aud` must be or hold.")]
+    jwks_url: Annotated[
+        str | None, Meta(description="Where the provider publishes its keys; http only on loopback.")
+    ] = None
+    jwks_file: Annotated[str | None, Meta(description="A file with the key set instead.")] = None
+    algorithms: Annotated[
+        tuple[JwtAlgorithm, ...], Meta(min_length=1, description="The signatures that are accepted.")
+    ] = ("RS256", "ES256", "EdDSA")
+    leeway_seconds: Annotated[
+        SecondsFromZero, Meta(description="How far the clocks of two machines may be apart.")
+    ] = 30.0
+    refresh_seconds: Annotated[Seconds, Meta(description="How long a fetched key set is fresh.")] = 300.0
+    stale_seconds: Annotated[
+        SecondsFromZero, Meta(description="How long an old one serves while the provider is away.")
+    ] = 86_400.0
+    default_scopes: Annotated[
+        tuple[str, ...], Meta(description="Scopes of a token without the claim; none: it may do nothing.")
+    ] = ("chat", "embeddings", "ask", "batch")
+    claims: Annotated[JwtClaims, Meta(description="What they are called.")] = JwtClaims()
 
 
 class Auth(Struct, frozen=True, kw_only=True):
@@ -87,9 +141,55 @@ class Auth(Struct, frozen=True, kw_only=True):
 
     required: Annotated[
         bool | None,
-        Meta(description="Keys come in a later version: `true` needs `--insecure-no-auth` until then."),
+        Meta(
+            description=(
+                "Not written: `true` once a key was ever created, with `[auth.jwt]`, or where the host is"
+                " not loopback. `false`: any key or none, all callers are one owner."
+            )
+        ),
     ] = None
     admin_key: Annotated[Secret | None, Meta(description="A secret: the key for `/admin`.")] = None
+    jwt: Annotated[Jwt | None, Meta(description="Tokens of an identity provider.")] = None
+
+
+OutagePolicy = Literal["local", "open", "closed"]
+
+
+class LimitSettings(Struct, frozen=True, kw_only=True):
+    """Bounds by kind of caller and of request; nothing is limited unless it is said."""
+
+    anonymous: Annotated[Limits, Meta(description="Each client address, for callers without a key.")] = (
+        UNLIMITED
+    )
+    key: Annotated[Limits, Meta(description="Each key, where it says nothing itself.")] = UNLIMITED
+    user: Annotated[Limits, Meta(description="Each user.")] = UNLIMITED
+    tenant: Annotated[Limits, Meta(description="Each tenant.")] = UNLIMITED
+    models: Annotated[dict[str, Limits], Meta(description="By the name that clients ask for.")] = {}
+    routes: Annotated[dict[str, Limits], Meta(description='By path, such as `"/v1/embeddings"`.')] = {}
+    rates_without_redis: Annotated[
+        OutagePolicy,
+        Meta(description="While Redis is away: each worker its share (`local`), no bound, or 503."),
+    ] = "local"
+    budgets_without_redis: Annotated[
+        OutagePolicy,
+        Meta(description="The same for budgets; `closed` answers 503, so that none is overspent."),
+    ] = "closed"
+
+
+class UsageSettings(Struct, frozen=True, kw_only=True):
+    """What is done about the bill when a client leaves before its answer's end."""
+
+    on_abort: Annotated[
+        Literal["cancel", "drain"],
+        Meta(description="Close the provider's connection, or read on for its usage."),
+    ] = "cancel"
+    drain_seconds: Annotated[Seconds, Meta(description="How long one answer is read on.")] = 30.0
+    drain_streams: Annotated[
+        int, Meta(ge=1, le=100_000, description="How many at one time, for each worker; more are cancelled.")
+    ] = 64
+    drain_tokens: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="How many tokens of one answer are read on.")
+    ] = 4096
 
 
 class TimeoutOverrides(Struct, frozen=True, kw_only=True):
@@ -265,6 +365,8 @@ class Sections(Struct, frozen=True, kw_only=True):
     timeouts: TimeoutOverrides = TimeoutOverrides()
     retries: Retries = Retries()
     streams: Streams = Streams()
+    limits: LimitSettings = LimitSettings()
+    usage: UsageSettings = UsageSettings()
 
 
 class Settings(Sections, frozen=True, kw_only=True):

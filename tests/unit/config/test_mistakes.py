@@ -250,22 +250,38 @@ def model(name: str, *, fallbacks: tuple[str, ...] = (), more: str = "") -> str:
         pytest.param(
             '[store]\nredis = "h:6379"', 'store.redis: found "h:6379"; expected "redis://HOST', id="redis"
         ),
-        pytest.param(
-            "[auth]\nrequired = true", "auth.required: found true; expected that it is left out", id="auth"
-        ),
+        pytest.param("[auth]\nrequired = 1", "auth.required: found 1; expected true or false", id="auth"),
         pytest.param(
             '[server]\nhost = "0.0.0.0"',
-            'server.host: found "0.0.0.0"; expected "127.0.0.1", or --insecure-no-auth',
+            'server.host: found "0.0.0.0"; expected "127.0.0.1", a key (penstock keys create)',
             id="open-to-the-network",
         ),
         pytest.param(
-            "[limits.key]",
-            "limits: found a setting of a later version; expected that it is left",
+            "[limits.key]\nrequests_per_minute = 0",
+            "limits.key.requests_per_minute: found 0; expected a whole number from 1 to",
             id="limits",
         ),
         pytest.param(
-            "[auth.jwt]", "auth.jwt: found a setting of a later version; expected that it", id="jwt"
+            "[limits.key]\nburst = 3",
+            "limits.key.burst: found 3; expected requests_per_minute beside it",
+            id="a-burst-of-nothing",
         ),
+        pytest.param(
+            '[limits.models.fast]\nbudgets = [{ usd = 1, tokens = 1, per = "day" }]',
+            "limits.models.fast.budgets[0]: found both usd and tokens; expected exactly one of",
+            id="a-budget-of-both",
+        ),
+        pytest.param(
+            '[limits.routes."/v1/embedings"]\nrequests_per_minute = 3',
+            'limits.routes: found "/v1/embedings"; expected one of /v1/chat/completions',
+            id="a-limit-on-no-route",
+        ),
+        pytest.param(
+            "[limits]\nmodels = 3",
+            "limits.models: found a number; expected a table of tables",
+            id="limits-by-name-that-are-none",
+        ),
+        pytest.param('[auth.jwt]\naudience = "a"', "auth.jwt.issuer: found nothing; expected text", id="jwt"),
         pytest.param(
             "[webhooks]", "webhooks: found a setting of a later version; expected that it", id="webhooks"
         ),
@@ -286,7 +302,7 @@ def test_all_mistakes_are_told_at_once() -> None:
         port = "x"
         workers = 2
         [auth]
-        required = true
+        required = "yes"
         {UP}
         [[models]]
         name = "m"
