@@ -1,0 +1,210 @@
+"""What only the in-process home does: it never waits, shares its questions, and forgets."""
+
+import asyncio
+
+import pytest
+
+from service.errors import StoreUnavailable
+from service.limits.base import Kind, Level, Meter, Need, Refusal, Reservation, Subject, Used
+from service.limits.memory import MemoryLimitStore
+from tests.contract.homes import BEGAN_AT, MemoryHome
+from tests.contract.limit_steps import (
+    DAY,
+    FIVE_A_MINUTE,
+    SLOTS,
+    TOKENS,
+    budget,
+    remaining,
+    reserve,
+    row,
+    settle,
+)
+from tests.fakes.ledger_sums import LedgerSums
+from tests.fakes.loops import until
+
+
+@pytest.fixture
+async def home() -> MemoryHome:
+    """A home that has counted nothing."""
+    return MemoryHome(LedgerSums())
+
+
+async def test_once_counted_nobody_waits(home: MemoryHome) -> None:
+    meters = (FIVE_A_MINUTE, TOKENS, SLOTS, budget(100))
+    await reserve(home, meters, Need())
+    step = home.store.reserve(meters, Need(), id="r", started_at=home.now, lasts_seconds=60)
+    with pytest.raises(StopIteration):
+        step.send(None)
+
+
+async def test_whoever_waits_for_one_that_is_cancelled_asks_anew(home: MemoryHome) -> None:
+    home.ledger.answers.clear()
+    first = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=10)))
+    await until(lambda: home.ledger.asked == 1)
+    second = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=20)))
+    await asyncio.sleep(0)
+    first.cancel()
+    await until(lambda: home.ledger.asked == 2)
+    home.ledger.answers.set()
+    await second
+    assert first.cancelled()
+    assert await remaining(home, budget(100)) == [80]
+
+
+async def test_all_who_wait_hear_that_it_failed(home: MemoryHome) -> None:
+    home.ledger.answers.clear()
+    home.ledger.away = True
+    asked = [asyncio.create_task(reserve(home, (budget(100),), Need())) for _ in range(5)]
+    await until(lambda: home.ledger.asked > 0)
+    home.ledger.answers.set()
+    heard = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(each) for each in heard] == [StoreUnavailable] * 5
+    assert home.ledger.asked == 1
+
+
+async def test_one_who_waits_along_may_leave(home: MemoryHome) -> None:
+    home.ledger.answers.clear()
+    first = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=10)))
+    await until(lambda: home.ledger.asked == 1)
+    second = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=20)))
+    await asyncio.sleep(0)
+    second.cancel()
+    home.ledger.answers.set()
+    await first
+    assert (home.ledger.asked, await remaining(home, budget(100))) == (1, [90])
+
+
+async def test_sweeps_leave_alone_whoever_waits_for_a_slow_ledger(home: MemoryHome) -> None:
+    home.ledger.answers.clear()
+    waiting = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=10)))
+    await until(lambda: home.ledger.asked == 1)
+    await home.sweep()
+    home.ledger.answers.set()
+    await waiting
+    assert home.ledger.asked == 1
+
+
+async def test_another_stores_reservation_is_a_mistake(home: MemoryHome) -> None:
+    class Other:
+        id = "r"
+        levels: tuple[Level, ...] = ()
+
+    with pytest.raises(TypeError, match="another store"):
+        home.store.settle(Other(), Used(finished_at=0.0))
+
+
+async def test_a_sweep_says_how_many_it_reclaimed(home: MemoryHome) -> None:
+    for seconds in (10, 20, 30):
+        await reserve(home, (SLOTS,) if seconds < 30 else (), Need(), lasts_seconds=seconds)
+    settled = await reserve(home, (), Need(), lasts_seconds=5)
+    await settle(home, settled)
+    counts = []
+    for _ in range(4):
+        counts.append((home.store.sweep(home.now), home.store.running))
+        await home.advance(10)
+    assert counts == [(0, 3), (1, 2), (1, 1), (1, 0)]
+
+
+def of_address(number: int) -> tuple[Meter, ...]:
+    def meter(kind: Kind, capacity: int, per_minute: int = 0) -> Meter:
+        return Meter(
+            name=f"address:{number}:{kind.value}",
+            kind=kind,
+            subject=Subject.ADDRESS,
+            subject_id=str(number),
+            capacity=capacity,
+            per_minute=per_minute,
+        )
+
+    return (
+        meter(Kind.REQUESTS, 5, 5),
+        meter(Kind.TOKENS, 600, 600),
+        meter(Kind.CONCURRENCY, 2),
+        budget(100, subject=Subject.ADDRESS, subject_id=str(number)),
+    )
+
+
+async def test_memory_is_bounded_by_who_came_lately(home: MemoryHome) -> None:
+    """A day's addresses are forgotten with their day, their rates and slots within minutes."""
+    kept = []
+    for minute in range(3 * 24 * 6):
+        for number in range(minute * 10, minute * 10 + 10):
+            await settle(home, await reserve(home, of_address(number), Need(tokens=9)), tokens=5)
+        for _ in range(2):
+            await home.advance(300)
+            home.store.sweep(home.now)
+        kept.append(home.store.kept)
+    a_day = 24 * 6 * 10
+    assert max(kept) < 1.5 * a_day
+    for _ in range(4):
+        await home.advance(DAY)
+        await home.sweep()
+    assert home.store.kept == 0
+
+
+async def test_a_refused_address_leaves_nothing_behind(home: MemoryHome) -> None:
+    home.ledger.away = True
+    for number in range(100):
+        with pytest.raises(StoreUnavailable):
+            await reserve(home, of_address(number), Need())
+    await home.advance(60)
+    await home.sweep()
+    assert home.store.kept == 0
+
+
+async def test_a_debt_is_owed_though_the_rate_was_forgotten_meanwhile(home: MemoryHome) -> None:
+    long = await reserve(home, (TOKENS,), Need(tokens=100))
+    await home.advance(300)
+    await home.sweep()
+    assert home.store.kept == 0
+    await reserve(home, (TOKENS,), Need(tokens=600))
+    await settle(home, long, tokens=50)
+    assert await remaining(home, TOKENS) == [0]
+    await home.advance(120)
+    await home.sweep()
+    late = await reserve(home, (TOKENS,), Need(tokens=100))
+    await home.advance(120)
+    await home.sweep()
+    await settle(home, late, tokens=400)
+    assert await remaining(home, TOKENS) == [300]
+
+
+async def test_a_budget_that_never_renews_is_kept(home: MemoryHome) -> None:
+    await settle(home, await reserve(home, (budget(100, "total"),), Need(nano_usd=60)), nano_usd=60)
+    for _ in range(3):
+        await home.advance(400 * DAY)
+        await home.sweep()
+    assert await remaining(home, budget(100, "total")) == [40]
+
+
+async def test_a_wall_clock_that_was_wrong_for_a_while_finds_what_was_counted(home: MemoryHome) -> None:
+    await settle(home, await reserve(home, (budget(100),), Need(nano_usd=60)), nano_usd=60)
+    home.jump(40 * DAY)
+    await home.sweep()
+    await home.advance(3000)
+    await home.sweep()
+    home.jump(-40 * DAY)
+    await home.sweep()
+    await home.advance(3000)
+    home.jump(40 * DAY)
+    await home.sweep()
+    home.jump(-40 * DAY)
+    assert await remaining(home, budget(100)) == [40]
+
+
+async def test_a_process_begun_anew_counts_on_from_the_ledger(home: MemoryHome) -> None:
+    """Whoever wrote the rows; a request that was running then costs what its row says."""
+    reservation = await reserve(home, (budget(100),), Need(nano_usd=60))
+    await settle(home, reservation, nano_usd=50)
+    home.ledger.rows.append(row(50, BEGAN_AT, BEGAN_AT))
+    heir = MemoryLimitStore(
+        now_us=lambda: 1, spent=home.ledger, began_at=BEGAN_AT + 5, on_alert=lambda *_: None
+    )
+    answer = await heir.reserve(
+        (budget(100),), Need(nano_usd=51), id="r", started_at=BEGAN_AT + 9, lasts_seconds=60
+    )
+    assert isinstance(answer, Refusal)
+    again: Reservation | Refusal = await heir.reserve(
+        (budget(100),), Need(nano_usd=50), id="r", started_at=BEGAN_AT + 9, lasts_seconds=60
+    )
+    assert not isinstance(again, Refusal)
