@@ -5,8 +5,9 @@ part can't do without), so a process that needs no database should not.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,6 +118,9 @@ def _make_directory(url: URL) -> None:
     if not file or file == ":memory:":
         raise ValueError("A SQLite database needs a file.")
     Path(file).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Tenants, users, what they used: for this user's eyes. SQLite's other files take the mode of this one.
+    with suppress(OSError):
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _open_sqlite(url: URL, begin: str, connections: int, wait_seconds: float) -> AsyncEngine:
