@@ -39,10 +39,12 @@ api_key = "bench"
 [[models]]
 name = "bench"
 targets = [{{ provider = "up", model = "mock" }}]
+price = {{ input = 0.15, output = 0.60 }}
 
 [[models]]
 name = "bench-anthropic"
 targets = [{{ provider = "claude", model = "mock" }}]
+price = {{ input = 0.15, output = 0.60 }}
 """
 
 # Bounds that are checked and settled at each request and never reached.

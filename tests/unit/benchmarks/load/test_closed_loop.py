@@ -235,7 +235,7 @@ async def test_visitors_have_seen_what_was_drawn_when_they_leave() -> None:
 async def test_those_who_stay_are_answered_on_the_same_connection() -> None:
     """Leaving, staying: each visit is counted once, by both sides."""
     async with serving() as mock:
-        tally, visits = await visit(mock, streamed(20, 0), [None, 3, None, 0, 19])
+        tally, visits = await visit(mock, streamed(20, 0), [None, 3, None, 0, 19], 0.5)
         async with asyncio.timeout(5):
             await until(lambda: mock.counts.requests == visits and mock.counts.open_streams == 0)
         assert mock.counts.left + mock.counts.finished == visits
