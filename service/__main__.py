@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from msgspec.structs import replace
@@ -11,7 +12,12 @@ from msgspec.structs import replace
 from service import __version__
 from service.banner import banner, describe_routes
 from service.config import ConfigInvalid, Settings, load
+from service.config.load import HasKeys
+from service.database_cli import database_commands
+from service.keys.cli import key_commands
+from service.preparing import has_keys, prepare
 from service.server import PortTaken, claim_port, serve
+from service.usage.cli import usage_commands
 
 CONFIG_INVALID = 2
 """Exit status for a configuration that can't be used; the shell's own for wrong usage."""
@@ -54,6 +60,7 @@ def serve_command(
     except PortTaken as error:
         click.echo(f"penstock: {error}", err=True)
         sys.exit(1)
+    _prepare(settings)
     click.echo(banner(settings), err=True)
     serve(settings, readable_logs=sys.stdout.isatty())
 
@@ -66,7 +73,12 @@ def check(config_path: Path | None, insecure_no_auth: bool) -> None:
     click.echo(describe_routes(_load(config_path, {}, insecure_no_auth)))
 
 
-def _load(config_path: Path | None, overrides: Mapping[str, object], insecure_no_auth: bool) -> Settings:
+def _load(
+    config_path: Path | None,
+    overrides: Mapping[str, object],
+    insecure_no_auth: bool,
+    keys_exist: HasKeys = has_keys,
+) -> Settings:
     try:
         return load(
             config_path=config_path,
@@ -74,10 +86,32 @@ def _load(config_path: Path | None, overrides: Mapping[str, object], insecure_no
             overrides=overrides,
             insecure_no_auth=insecure_no_auth,
             working_directory=Path.cwd(),
+            has_keys=keys_exist,
         )
     except ConfigInvalid as error:
-        click.echo(str(error), err=True)
-        sys.exit(CONFIG_INVALID)
+        _refuse(error)
+
+
+def _load_for_shell(config_path: Path | None) -> Settings:
+    """For commands that serve nobody: whoever makes the first key must not be asked for one."""
+    return _load(config_path, {}, insecure_no_auth=False, keys_exist=lambda store: True)
+
+
+def _prepare(settings: Settings) -> None:
+    try:
+        prepare(settings)
+    except ConfigInvalid as error:
+        _refuse(error)
+
+
+def _refuse(error: ConfigInvalid) -> NoReturn:
+    click.echo(str(error), err=True)
+    sys.exit(CONFIG_INVALID)
+
+
+main.add_command(key_commands(_load_for_shell))
+main.add_command(database_commands(_load_for_shell))
+main.add_command(usage_commands(_load_for_shell))
 
 
 def _with_port(settings: Settings, port: int) -> Settings:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 from litestar import Litestar, Router
@@ -18,10 +19,15 @@ from service.config import Settings
 from service.docs.controller import DocsController
 from service.health.controller import HealthController
 from service.http import refusals
+from service.http.access import guard
 from service.http.direct import direct_routes
 from service.http.edge import App, Edge
 from service.http.request import GatewayRequest
+from service.keys.controller import KeysController
 from service.lifespan import Services
+from service.limits.controller import TenantsController, UsersController
+from service.limits.standing_controller import LimitsController
+from service.usage.controller import UsageController
 
 OpenServices = Callable[[Settings, Edge, frozenset[str]], AbstractAsyncContextManager[Services]]
 
@@ -35,6 +41,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
         async with open_services(settings, edge, routes) as services:
             app.state.services = services
             edge.record = services.recorder.record
+            edge.is_open = lambda: not services.gatekeeper.required
             yield
 
     app = Litestar(
@@ -42,10 +49,16 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
             InferenceController,
             ModelsController,
             SimpleController,
+            KeysController,
+            TenantsController,
+            UsersController,
+            LimitsController,
+            UsageController,
             HealthController,
             DocsController,
         ],
         lifespan=[lifespan],
+        guards=[guard],
         request_class=GatewayRequest,
         request_max_body_size=settings.server.max_body_bytes,
         exception_handlers={Exception: refusals.refuse, HTTPException: refusals.refuse},
@@ -61,7 +74,9 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
         logging_config=None,
         debug=False,
     )
-    edge = Edge(cast(App, app), cast(dict[str, App], direct_routes(app)), settings)
+    edge = Edge(
+        cast(App, app), cast(dict[str, App], direct_routes(app)), settings, partial(refusals.methods_of, app)
+    )
     return edge
 
 

@@ -2,6 +2,7 @@
 
 from service import __version__
 from service.config import Settings
+from service.config.urls import is_loopback
 
 ROUTES = (
     ("POST /v1/chat/completions", "OpenAI chat, JSON or SSE"),
@@ -82,7 +83,11 @@ def _models(settings: Settings) -> list[str]:
 def _auth(settings: Settings) -> str:
     if settings.insecure_no_auth:
         return "OFF (--insecure-no-auth): whoever reaches the port may ask"
-    return "off: open to this machine only"
+    if settings.auth.required is False:
+        return "OFF (auth.required = false): whoever reaches the port may ask"
+    if settings.auth.required or settings.auth.jwt or not is_loopback(settings.server.host):
+        return "callers need a key"
+    return "open to this machine only, until the first key is made (penstock keys create)"
 
 
 def _behind(fallbacks: tuple[str, ...]) -> str:

@@ -4,21 +4,28 @@ import asyncio
 import random  # noqa: TID251 - the one place that has chance to hand out
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from service.chat.accounts import Accounts
 from service.chat.catalog import Catalog
 from service.chat.service import ChatService
 from service.clock import SystemClock
 from service.config import Settings
 from service.health.service import HealthService
 from service.http.edge import Edge
+from service.keys.authenticator import Authenticator
+from service.keys.service import KeyService
+from service.limits.admin import LimitAdmin
+from service.limits.standing import Standing
 from service.pricing.prices import SettingsPrices
 from service.providers.registry import open_providers
+from service.stores import open_stores
 from service.telemetry.access import AccessLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.recorder import Recorder
+from service.usage.service import UsageService
 
 METRICS_SAVE_SECONDS = 1.0
 """How old another worker's numbers may be when one is scraped; scrapes come every 5 s or less often."""
@@ -29,9 +36,15 @@ class Services:
     """What the controllers call. Frozen: made once per worker, inside its loop."""
 
     chat: ChatService
+    gatekeeper: Authenticator
     health: HealthService
+    keys: KeyService
     metrics: Metrics
+    metrics_open: bool
     recorder: Recorder
+    standing: Standing
+    subjects: LimitAdmin
+    usage: UsageService
 
 
 @asynccontextmanager
@@ -43,39 +56,55 @@ async def open_services(
     routes: the paths that metrics tell apart. metrics_directory: shared by several workers.
     """
     clock = SystemClock()
-    providers = open_providers(settings, clock)
-    catalog = Catalog(settings, SettingsPrices())
-    cards = catalog.cards()
-    access = AccessLog(sys.stdout.buffer, readable=sys.stdout.isatty())
-    metrics = Metrics(routes, metrics_directory)
-    health = HealthService(
-        now=clock.now,
-        default_model=cards[0].id if cards else None,
-        accepting=lambda: edge.ready,
-    )
-    services = Services(
-        chat=ChatService(
-            catalog=catalog,
-            providers=providers,
-            retries=settings.retries,
-            streams=settings.streams,
-            clock=clock,
-            draw=random.random,
-        ),
-        health=health,
-        metrics=metrics,
-        recorder=Recorder((metrics.record, health.record, access.write), access.flush),
-    )
-    saving = _Saving(services.metrics) if metrics_directory is not None else None
-    try:
-        yield services
-    finally:
+    async with AsyncExitStack() as stack:
+        access = AccessLog(sys.stdout.buffer, readable=sys.stdout.isatty())
+        stack.callback(access.close)
+        metrics = Metrics(routes, metrics_directory)
+        stores = await stack.enter_async_context(open_stores(settings, clock, metrics))
+        providers = open_providers(settings, clock)
         for provider in providers.values():
-            provider.close()
-        services.recorder.flush()
-        access.close()
-        if saving is not None:
-            saving.end()
+            stack.callback(provider.close)
+        catalog = Catalog(settings, SettingsPrices())
+        cards = catalog.cards()
+        accounts = Accounts(
+            limits=stores.limits,
+            ledger=stores.ledger,
+            clock=clock,
+            aliases=catalog.aliases,
+            dialect_of=lambda name: providers[name].codec.dialect,
+        )
+        stack.callback(accounts.stop)
+        health = HealthService(
+            now=clock.now,
+            default_model=cards[0].id if cards else None,
+            accepting=lambda: edge.ready,
+            stores=stores.state,
+        )
+        recorder = Recorder((metrics.record, health.record, access.write), access.flush)
+        stack.callback(recorder.flush)
+        if metrics_directory is not None:
+            stack.callback(_Saving(metrics).end)
+        yield Services(
+            chat=ChatService(
+                catalog=catalog,
+                providers=providers,
+                retries=settings.retries,
+                streams=settings.streams,
+                usage=settings.usage,
+                accounts=accounts,
+                clock=clock,
+                draw=random.random,
+            ),
+            gatekeeper=stores.gatekeeper,
+            health=health,
+            keys=stores.keys,
+            metrics=metrics,
+            metrics_open=settings.server.metrics_open,
+            recorder=recorder,
+            standing=stores.standing,
+            subjects=stores.subjects,
+            usage=stores.usage,
+        )
 
 
 class _Saving:

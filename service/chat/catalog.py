@@ -35,6 +35,9 @@ class Prices(Protocol):
     def rates(self, provider: Provider, model: str, configured: Price | None) -> Rates | None:
         """What a model costs; the configured price beats the table."""
 
+    def version(self, provider: Provider, configured: Price | None) -> str:
+        """Where that price comes from, as the ledger stores it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -116,10 +119,12 @@ class Catalog:
         return Alias(name, ((self._target(provider, model, None), 1.0),))
 
     def _target(self, provider: Provider, model: str, configured: Model | None) -> Target:
+        price = configured.price if configured else None
         return Target(
             provider=provider.name,
             model=model,
             timeouts=self._settings.timeouts_for(provider, configured),
             max_output_tokens=configured.max_output_tokens if configured else DEFAULT_MAX_OUTPUT_TOKENS,
-            rates=self._prices.rates(provider, model, configured.price if configured else None),
+            rates=self._prices.rates(provider, model, price),
+            price_version=self._prices.version(provider, price),
         )

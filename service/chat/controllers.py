@@ -10,8 +10,10 @@ from service.chat import documentation as doc
 from service.chat.call import Body, Call, Surface
 from service.chat.service import ChatService
 from service.chat.tokens import estimate_input_tokens
+from service.errors import ModelNotFound
 from service.http.replies import GatewayReply, StreamedReply, WholeReply
 from service.http.request import GatewayRequest
+from service.principal import Principal, Scope
 from service.wire.anthropic import CountTokensRequest, MessagesRequest
 from service.wire.openai import (
     ChatCompletionRequest,
@@ -27,33 +29,35 @@ class InferenceController(Controller):
 
     path = "/v1"
 
-    @post("/chat/completions", status_code=200, responses=doc.CHAT)
+    @post("/chat/completions", status_code=200, responses=doc.CHAT, access=Scope.CHAT)
     async def chat_completions(
         self, request: GatewayRequest, data: JSONBody[ChatCompletionRequest]
     ) -> GatewayReply:
         """Answer a conversation, whole or as a stream (OpenAI's Chat Completions)."""
         return await reply_to(request, surfaces.CHAT, data, stream=bool(data.stream))
 
-    @post("/completions", status_code=200, responses=doc.COMPLETIONS)
+    @post("/completions", status_code=200, responses=doc.COMPLETIONS, access=Scope.CHAT)
     async def completions(self, request: GatewayRequest, data: JSONBody[CompletionRequest]) -> GatewayReply:
         """Continue a text, whole or as a stream (OpenAI's legacy Completions)."""
         return await reply_to(request, surfaces.COMPLETIONS, data, stream=bool(data.stream))
 
-    @post("/embeddings", status_code=200, responses=doc.EMBEDDINGS)
+    @post("/embeddings", status_code=200, responses=doc.EMBEDDINGS, access=Scope.EMBEDDINGS)
     async def embeddings(self, request: GatewayRequest, data: JSONBody[EmbeddingRequest]) -> GatewayReply:
         """Turn texts into vectors (OpenAI's Embeddings)."""
         return await reply_to(request, surfaces.EMBEDDINGS, data, stream=False)
 
-    @post("/messages", status_code=200, responses=doc.MESSAGES)
+    @post("/messages", status_code=200, responses=doc.MESSAGES, access=Scope.CHAT)
     async def messages(self, request: GatewayRequest, data: JSONBody[MessagesRequest]) -> GatewayReply:
         """Answer a conversation, whole or as a stream (Anthropic's Messages)."""
         return await reply_to(request, surfaces.MESSAGES, data, stream=bool(data.stream))
 
-    @post("/messages/count_tokens", status_code=200, responses=doc.COUNT_TOKENS)
+    @post("/messages/count_tokens", status_code=200, responses=doc.COUNT_TOKENS, access=Scope.CHAT)
     async def count_tokens(self, request: GatewayRequest, data: JSONBody[CountTokensRequest]) -> GatewayReply:
         """Count a conversation's input tokens: an Anthropic provider's own figure, else an estimate, marked."""
-        if chat_service(request).counts_tokens(data.model):
+        service = chat_service(request)
+        if service.counts_tokens(data.model):
             return await reply_to(request, surfaces.COUNT_TOKENS, data, stream=False)
+        await service.admit(_call(request, surfaces.COUNT_TOKENS, data, stream=False))
         return WholeReply(request.context, estimate_input_tokens(request.members), [])
 
 
@@ -65,8 +69,8 @@ class ModelsController(Controller):
     @get("/", responses=doc.MODELS)
     async def models(self, request: GatewayRequest) -> ModelList:
         """The models that requests may name."""
-        service = chat_service(request)
-        return ModelList(data=[_card(card.id, card.owned_by) for card in service.catalog.cards()])
+        cards, caller = chat_service(request).catalog.cards(), request.context.principal
+        return ModelList(data=[_card(card.id, card.owned_by) for card in cards if _shown(card.id, caller)])
 
     @get("/{model_id:path}", responses=doc.MODEL)
     async def model(self, request: GatewayRequest, model_id: FromPath[str]) -> ModelCard:
@@ -74,8 +78,14 @@ class ModelsController(Controller):
         name = model_id.removeprefix("/")
         service = chat_service(request)
         service.catalog.find(name)
+        if not _shown(name, request.context.principal):
+            raise ModelNotFound(f"The model {name[:200]!r} is none that this key may use.", param="model")
         owners = {card.id: card.owned_by for card in service.catalog.cards()}
         return _card(name, owners.get(name, name.partition("/")[0]))
+
+
+def _shown(name: str, caller: Principal) -> bool:
+    return caller.may_use_model(name)
 
 
 def chat_service(request: GatewayRequest) -> ChatService:
@@ -87,12 +97,28 @@ def chat_service(request: GatewayRequest) -> ChatService:
 async def reply_to(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool) -> GatewayReply:
     """Answer a call of one of the two dialects."""
     service, context = chat_service(request), request.context
-    call = Call(surface, data.model, data, request.members, stream, context.passed_on, context.facts)
+    call = _call(request, surface, data, stream=stream)
     if stream:
         context.facts.stream = True
         return StreamedReply(context, service.heartbeat_seconds, partial(service.stream, call))
     reply = await service.answer(call)
     return WholeReply(context, reply.body, reply.headers)
+
+
+def _call(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool) -> Call:
+    context = request.context
+    return Call(
+        surface=surface,
+        route=surface.route,
+        model=data.model,
+        request=data,
+        members=request.members,
+        stream=stream,
+        principal=context.principal,
+        passed_on=context.passed_on,
+        facts=context.facts,
+        extra_headers=context.extra_headers,
+    )
 
 
 def _card(name: str, owned_by: str) -> ModelCard:

@@ -20,8 +20,9 @@ from service.chat.translate import (
     message_to_completion,
     messages_to_chat,
 )
+from service.limits import bound
 from service.providers.base import Dialect, Fault, FaultKind, Operation
-from service.streams.relay import Translator
+from service.streams.ports import Translator
 from service.wire.anthropic import MessagesRequest
 from service.wire.openai import ChatCompletionRequest, CompletionRequest
 
@@ -77,6 +78,10 @@ def prepare(call: Call, target: Target, dialect: Dialect, *, stream_usage: bool)
 
 def _forward(call: Call, target: Target, stream_usage: bool) -> Prepared:
     members = dict(call.members)
+    if call.maximum is not None:
+        # A fallback's larger maximum was reserved, but this model may refuse it.
+        maximum = min(call.maximum, target.max_output_tokens)
+        members = bound.with_maximum(members, call.request, maximum, target.model)
     members["model"] = msgspec.Raw(_ENCODE(target.model))
     if call.stream and stream_usage and call.surface.dialect is Dialect.OPENAI and not wants_usage(call):
         members["stream_options"] = _asking_for_usage(members.get("stream_options"))

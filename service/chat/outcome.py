@@ -2,7 +2,7 @@
 
 from service import problems
 from service.chat.routing import Target
-from service.errors import GatewayError, ProviderTimedOut, ServerShutdown
+from service.errors import BudgetExceeded, GatewayError, ProviderTimedOut, ServerShutdown
 from service.pricing.arithmetic import Usage, cost_nano_usd, usd
 from service.providers.base import Fault, FaultKind
 from service.telemetry.facts import Facts
@@ -27,12 +27,16 @@ def note_fault(facts: Facts, fault: Fault) -> None:
 
 
 def note_error(facts: Facts, error: GatewayError) -> None:
-    """The call failed with `error`."""
+    """The call failed with `error`; its cause may be the fault that made it."""
     facts.problem = problems.code_of(error)
-    if isinstance(error, ProviderTimedOut):
+    if isinstance(error.__cause__, Fault) and error.__cause__.kind is FaultKind.CUT:
+        facts.outcome = "upstream_truncated"
+    elif isinstance(error, ProviderTimedOut):
         facts.outcome = "timeout"
     elif isinstance(error, ServerShutdown):
         facts.outcome = "server_shutdown"
+    elif isinstance(error, BudgetExceeded) and facts.attempts:
+        facts.outcome = "budget_cut"
     else:
         facts.outcome = "upstream_error" if facts.attempts else "refused"
 

@@ -9,13 +9,17 @@ from service.pricing.arithmetic import Rates
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One model at one provider, with all that was configured for it."""
+    """One model at one provider, with all that was configured for it.
+
+    rates: None where its price is not known. price_version: where that comes from.
+    """
 
     provider: str
     model: str
     timeouts: Timeouts
     max_output_tokens: int
     rates: Rates | None = None
+    price_version: str = ""
 
     @property
     def name(self) -> str:

@@ -13,6 +13,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from service.chat import attempts, dialects, routing
+from service.chat.account import Account
+from service.chat.accounts import Accounts
 from service.chat.attempts import Attempt, Budget, GiveUp, Spent
 from service.chat.call import Call
 from service.chat.catalog import Catalog
@@ -20,7 +22,7 @@ from service.chat.headers import Headers, answer_headers, model_header
 from service.chat.outcome import cost_usd, note_end, note_error, note_fault, note_usage
 from service.chat.routing import Target
 from service.clock import Clock
-from service.config import Retries, Streams
+from service.config import Retries, Streams, UsageSettings
 from service.errors import GatewayError, ServerShutdown
 from service.providers.base import (
     Clocks,
@@ -35,7 +37,8 @@ from service.providers.base import (
 )
 from service.providers.outcomes import error_of
 from service.providers.whole import WholeSink
-from service.streams.relay import Format, Relay, Viewer
+from service.streams.ports import Format, Viewer
+from service.streams.relay import Relay
 
 T = TypeVar("T")
 
@@ -62,7 +65,7 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 class Ask(msgspec.Struct, frozen=True, gc=False):
     """One attempt: whom, with what, and how long it may take."""
 
-    call: Call
+    account: Account
     target: Target
     provider: Provider
     prepared: dialects.Prepared
@@ -79,6 +82,8 @@ class ChatService:
         providers: Mapping[str, Provider],
         retries: Retries,
         streams: Streams,
+        usage: UsageSettings,
+        accounts: Accounts,
         clock: Clock,
         draw: Callable[[], float],
     ) -> None:
@@ -88,18 +93,27 @@ class ChatService:
         self._providers = providers
         self._retries = retries
         self._streams = streams
+        self._usage = usage
+        self._drains = 0
+        self._accounts = accounts
         self._clock = clock
         self._draw = draw
         self.heartbeat_seconds = streams.heartbeat_seconds
 
     async def answer(self, call: Call) -> Reply:
         """The whole answer to `call`. Raises GatewayError where no attempt brought one."""
+        account = await self._open(call)
         try:
-            reply = await self._run(call, self._ask_whole)
+            reply = await self._run(account, self._ask_whole)
+            note_end(call.facts)
         except GatewayError as error:
             note_error(call.facts, error)
             raise
-        note_end(call.facts)
+        except Exception:
+            call.facts.outcome = "internal_error"
+            raise
+        finally:
+            self._accounts.close(account)
         return reply
 
     async def stream(self, call: Call, viewer: Viewer) -> None:
@@ -108,9 +122,10 @@ class ChatService:
         Raises GatewayError where no attempt brought an event, unless the head went out before
         (`streams.commit_after_seconds`): then the error is the stream's only event.
         """
+        account = await self._open(call)
         early = self._loop.call_later(self._streams.commit_after_seconds, self._commit_early, call, viewer)
         try:
-            await self._run(call, lambda ask: self._ask_stream(ask, viewer, early))
+            await self._run(account, lambda ask: self._ask_stream(ask, viewer, early))
         except GatewayError as error:
             note_error(call.facts, error)
             if not viewer.begun:
@@ -122,9 +137,27 @@ class ChatService:
             shutdown = ServerShutdown("The server is shutting down; send the request again.")
             note_error(call.facts, shutdown)
             await self._say_goodbye(call, viewer, shutdown)
+        except Exception:
+            call.facts.outcome = "internal_error"
+            raise
         finally:
+            self._accounts.close(account)
             early.cancel()
             viewer.close()
+
+    async def _open(self, call: Call) -> Account:
+        """The call's account, once its model exists and its limits allow it. Raises GatewayError."""
+        try:
+            alias = self.catalog.find(call.model)
+            call.facts.model = alias.name
+            return await self._accounts.open(call, alias)
+        except GatewayError as error:
+            note_error(call.facts, error)
+            raise
+
+    async def admit(self, call: Call) -> None:
+        """Hold a call that is answered without a provider against its caller's limits. Raises GatewayError."""
+        self._accounts.close(await self._open(call))
 
     def counts_tokens(self, model: str) -> bool:
         """Whether the provider of `model`'s first target counts tokens itself. Raises ModelNotFound."""
@@ -139,10 +172,10 @@ class ChatService:
         viewer.end(call.surface.error_event(error, request_id=call.facts.request_id))
         await viewer.flush()
 
-    async def _run(self, call: Call, ask: Callable[[Ask], Awaitable[T]]) -> T:
+    async def _run(self, account: Account, ask: Callable[[Ask], Awaitable[T]]) -> T:
         """Attempt after attempt until one answers. Raises what the last fault means to the client."""
+        call = account.call
         alias = self.catalog.find(call.model)
-        call.facts.model = alias.name
         targets = routing.plan(alias, self.catalog.aliases, self._draw())
         deadline_at = self._loop.time() + targets[0].timeouts.total_seconds
         budget = Budget(self._retries.max_attempts, self._retries.max_wait_seconds, deadline_at)
@@ -151,10 +184,12 @@ class ChatService:
             await self._wait(call, step.wait_seconds)
             spent = attempts.spend(spent, step)
             try:
-                return await self._attempt(call, targets[step.target_index], deadline_at, ask)
+                return await self._attempt(account, targets[step.target_index], deadline_at, ask)
             except Fault as fault:
                 if fault.kind is FaultKind.UNSPEAKABLE:
                     spent = msgspec.structs.replace(spent, attempts=spent.attempts - 1)
+                else:
+                    account.failed(fault)
                 if told is None or fault.kind is not FaultKind.UNSPEAKABLE:
                     told = fault
                 last = fault
@@ -166,7 +201,7 @@ class ChatService:
                 pause = attempts.whole_seconds(told.retry_after_seconds)
                 # A fallback that can't even be asked takes nothing from what the one before it said.
                 too_long = next_step.too_long or (told is not last and pause is not None)
-                raise error_of(told, retry_after_seconds=pause, too_long=too_long)
+                raise error_of(told, retry_after_seconds=pause, too_long=too_long) from told
             step = next_step
 
     async def _wait(self, call: Call, seconds: float) -> None:
@@ -175,8 +210,9 @@ class ChatService:
             await asyncio.sleep(seconds)
 
     async def _attempt(
-        self, call: Call, target: Target, deadline_at: float, ask: Callable[[Ask], Awaitable[T]]
+        self, account: Account, target: Target, deadline_at: float, ask: Callable[[Ask], Awaitable[T]]
     ) -> T:
+        call = account.call
         provider = self._providers[target.provider]
         prepared = dialects.prepare(call, target, provider.codec.dialect, stream_usage=provider.stream_usage)
         if prepared.operation not in provider.operations:
@@ -187,14 +223,22 @@ class ChatService:
         clocks = Clocks(timeouts.connect_seconds, first_byte_seconds, timeouts.idle_seconds, deadline_at)
         call.facts.attempts += 1
         call.facts.target = target.name
-        return await ask(Ask(call, target, provider, prepared, clocks))
+        account.begin(target)
+        return await ask(Ask(account, target, provider, prepared, clocks))
 
     async def _ask_whole(self, ask: Ask) -> Reply:
-        call, codec = ask.call, ask.provider.codec
-        sink = await self._send(ask, lambda: WholeSink(self._loop))
+        account, codec = ask.account, ask.provider.codec
+        call = account.call
+        sink = await self._send(ask, lambda: account.gather(WholeSink(self._loop)))
         if not 200 <= sink.status < 300:
             raise codec.fault(sink.status, sink.headers, sink.body)
-        found = codec.read_answer(sink.body)
+        try:
+            found = codec.read_answer(sink.body)
+        except Fault as fault:
+            if fault.kind is not FaultKind.CUT:
+                account.answer_bytes = 0
+            raise
+        account.answer_bytes = found.content_bytes
         note_usage(call.facts, found.usage, ask.target)
         bridge = dialects.BRIDGES[call.surface.dialect, codec.dialect]
         try:
@@ -206,7 +250,7 @@ class ChatService:
 
     async def _ask_stream(self, ask: Ask, viewer: Viewer, early: asyncio.TimerHandle) -> None:
         """Bring one stream to its first event, then see it through: from there on no fault leaves here."""
-        call = ask.call
+        call = ask.account.call
         relay = await self._send(ask, lambda: self._relay(ask, viewer))
         early.cancel()
         call.facts.first_event_at = relay.first_event_at
@@ -215,14 +259,28 @@ class ChatService:
             await relay.run()
             note_end(call.facts, relay.error, relay.fault)
         except asyncio.CancelledError:
+            if self._may_drain() and viewer.has_left():
+                await self._drain(relay)
             relay.abort()
             raise
         finally:
             note_usage(call.facts, relay.reader.usage, ask.target)
 
+    def _may_drain(self) -> bool:
+        usage = self._usage
+        return usage.on_abort == "drain" and self._drains < usage.drain_streams
+
+    async def _drain(self, relay: Relay) -> None:
+        """The client is gone, and its bill wanted: let the provider finish, within bounds."""
+        self._drains += 1
+        try:
+            await relay.drain(self._usage.drain_seconds, self._usage.drain_tokens)
+        finally:
+            self._drains -= 1
+
     async def _send(self, ask: Ask, make: Callable[[], W]) -> W:
         """Send the request and wait for its answer. A kept-alive connection that had died costs no attempt."""
-        call, codec = ask.call, ask.provider.codec
+        call, codec = ask.account.call, ask.provider.codec
         headers = (("X-Request-ID", call.facts.request_id), *codec.pass_on(call.passed_on))
         request = UpstreamRequest(ask.prepared.operation, ask.prepared.body, headers)
         began_at = monotonic()
@@ -245,19 +303,21 @@ class ChatService:
         raise Fault(FaultKind.UNREACHABLE, "The provider closed the connection twice.", reason="reset")
 
     def _relay(self, ask: Ask, viewer: Viewer) -> Relay:
-        call, codec = ask.call, ask.provider.codec
+        account, codec = ask.account, ask.provider.codec
+        call = account.call
         bridge = dialects.BRIDGES[call.surface.dialect, codec.dialect]
-        reader = codec.reader(pass_usage=dialects.passes_usage(call, codec.dialect))
+        reader = account.reader = codec.reader(pass_usage=dialects.passes_usage(call, codec.dialect))
         stages = (call.last_stage(lambda: cost_usd(reader.usage, ask.target)),) if call.last_stage else ()
         client_format = Format(
             translators=(*bridge.translators(call, int(self._clock.now())), *stages),
             end_mark=call.surface.end_mark,
             error_event=lambda error: call.surface.error_event(error, request_id=call.facts.request_id),
         )
-        return Relay(self._loop, viewer, codec, reader, client_format)
+        watch = account.keeps_within if account.has_budget else None
+        return Relay(self._loop, viewer, codec, reader, client_format, watch)
 
     def _headers(self, ask: Ask, upstream_headers: Mapping[str, str]) -> Headers:
-        facts = ask.call.facts
+        facts = ask.account.call.facts
         overhead_seconds = monotonic() - facts.started_at - facts.upstream_seconds
         return answer_headers(facts, ask.prepared.dropped, upstream_headers, overhead_seconds)
 

@@ -20,6 +20,7 @@ from service.http.context import Headers
 from service.http.replies import GatewayReply, StreamedReply, WholeReply
 from service.http.request import GatewayRequest, invalid_field
 from service.pricing.arithmetic import Usage, usd
+from service.principal import Scope
 from service.problems import Problem
 from service.telemetry.facts import Facts
 from service.wire import strict
@@ -40,25 +41,27 @@ class SimpleController(Controller):
 
     path = "/"
 
-    @post("/chat", status_code=200, responses=doc.SIMPLE)
+    @post("/chat", status_code=200, responses=doc.SIMPLE, access=Scope.CHAT)
     async def chat(self, request: GatewayRequest, data: JSONBody[SimpleRequest]) -> GatewayReply:
         """Answer one message."""
-        answer, headers = await _answer(request, data, request.context.facts)
+        context = request.context
+        answer, headers = await _answer(request, data, "/chat", context.facts, context.extra_headers)
         return WholeReply(request.context, msgspec.json.encode(answer), headers)
 
-    @post("/stream", status_code=200, responses=doc.SIMPLE_STREAM)
+    @post("/stream", status_code=200, responses=doc.SIMPLE_STREAM, access=Scope.CHAT)
     async def stream(self, request: GatewayRequest, data: JSONBody[SimpleRequest]) -> GatewayReply:
         """Answer one message token by token, as server-sent events."""
         service, context = chat_service(request), request.context
         context.facts.stream = True
-        call = _call(request, data, context.facts, stream=True)
+        call = _call(request, data, "/stream", context.facts, context.extra_headers, stream=True)
         return StreamedReply(context, service.heartbeat_seconds, partial(service.stream, call))
 
-    @post("/chat/batch", status_code=200, responses=doc.BATCH)
+    @post("/chat/batch", status_code=200, responses=doc.BATCH, access=Scope.CHAT)
     async def batch(self, request: GatewayRequest, data: JSONBody[BatchRequest]) -> GatewayReply:
         """Answer up to 100 messages at once; each item has its own answer or problem, in order."""
         facts = request.context.facts
         each = [msgspec.structs.replace(facts) for _ in data.items]
+        request.context.parts = tuple(each)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(_answer_item(request, item, own))
@@ -71,7 +74,8 @@ class SimpleController(Controller):
 
 async def _answer_item(request: GatewayRequest, item: msgspec.Raw, facts: Facts) -> SimpleAnswer | Problem:
     try:
-        answer, _ = await _answer(request, _read_item(item), facts)
+        # An item's own limits stand in no header: the batch has one head for all of them.
+        answer, _ = await _answer(request, _read_item(item), "/chat/batch", facts, [])
     except GatewayError as error:
         return problems.describe(error, path=facts.path, request_id=facts.request_id)
     return answer
@@ -85,8 +89,11 @@ def _read_item(item: msgspec.Raw) -> SimpleRequest:
         raise invalid_field(str(error)) from None
 
 
-async def _answer(request: GatewayRequest, data: SimpleRequest, facts: Facts) -> tuple[SimpleAnswer, Headers]:
-    reply = await chat_service(request).answer(_call(request, data, facts, stream=False))
+async def _answer(
+    request: GatewayRequest, data: SimpleRequest, route: str, facts: Facts, extra_headers: Headers
+) -> tuple[SimpleAnswer, Headers]:
+    call = _call(request, data, route, facts, extra_headers, stream=False)
+    reply = await chat_service(request).answer(call)
     cost_usd = None if facts.cost_nano_usd is None else usd(facts.cost_nano_usd)
     try:
         answer = simple.to_answer(reply.body, cost_usd=cost_usd, latency_ms=_latency_ms(facts)())
@@ -95,18 +102,29 @@ async def _answer(request: GatewayRequest, data: SimpleRequest, facts: Facts) ->
     return answer, reply.headers
 
 
-def _call(request: GatewayRequest, data: SimpleRequest, facts: Facts, *, stream: bool) -> Call:
+def _call(
+    request: GatewayRequest,
+    data: SimpleRequest,
+    route: str,
+    facts: Facts,
+    extra_headers: Headers,
+    *,
+    stream: bool,
+) -> Call:
     model = data.model or chat_service(request).catalog.default()
     body, members = simple.to_chat(data, model, stream=stream)
     latency_ms = _latency_ms(facts)
     return Call(
         surface=surfaces.CHAT,
+        route=route,
         model=model,
         request=body,
         members=members,
         stream=stream,
+        principal=request.context.principal,
         passed_on=request.context.passed_on,
         facts=facts,
+        extra_headers=extra_headers,
         last_stage=lambda cost_usd: simple.ChunksToTokens(cost_usd, latency_ms),
     )
 

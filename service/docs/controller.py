@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import get_args
 
 import msgspec
 from litestar import Controller, Litestar, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from litestar.routes import HTTPRoute
 from litestar.serialization import encode_json
 
 from service.errors import RouteNotFound
+from service.http.access import ACCESS, OPEN
 from service.http.request import GatewayRequest
+from service.principal import Scope
 
 PAGE = "index.html"
 
@@ -40,12 +44,12 @@ class DocsController(Controller):
 
     path = "/"
 
-    @get("/openapi.json")
+    @get("/openapi.json", access=OPEN)
     async def document(self, request: GatewayRequest) -> Response[bytes]:
         """The routes, their fields, answers and errors, for tools (OpenAPI 3.1)."""
         return Response(published(request.app), media_type="application/json")
 
-    @get("/docs", media_type="text/html")
+    @get("/docs", media_type="text/html", access=OPEN)
     async def page(self, request: GatewayRequest) -> Response[bytes]:
         """The same for people, with a form to try each route. Works without the internet."""
         if request.context.facts.path.endswith("/"):
@@ -53,7 +57,7 @@ class DocsController(Controller):
             return Response(b"", status_code=307, headers={"Location": "../docs"})
         return _file(PAGE)
 
-    @get("/docs/{name:str}", include_in_schema=False)
+    @get("/docs/{name:str}", include_in_schema=False, access=OPEN)
     async def part(self, name: FromPath[str]) -> Response[bytes]:
         """A file of the page. Raises RouteNotFound for any other name."""
         if name not in FILES:
@@ -68,17 +72,35 @@ def published(app: Litestar) -> bytes:
     from service.docs.openapi import complete
 
     framework = msgspec.json.decode(encode_json(app.openapi_schema.to_schema()))
-    return msgspec.json.encode(complete(framework, set(_structs(app))))
+    return msgspec.json.encode(complete(framework, set(_structs(app)), _scopes(app)))
+
+
+def _handlers(app: Litestar) -> Iterator[tuple[str, HTTPRouteHandler]]:
+    """All that are in the document, with their paths."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                if handler.resolve_include_in_schema():
+                    yield route.path_format, handler
+
+
+def _scopes(app: Litestar) -> dict[tuple[str, str], Scope | None]:
+    """What the application's guard asks of whom, by method and path; not the routes that are open to everybody."""
+    return {
+        (method.lower(), path): handler.opt.get(ACCESS)
+        for path, handler in _handlers(app)
+        for method in handler.http_methods
+        if handler.opt.get(ACCESS) != OPEN
+    }
 
 
 def _structs(app: Litestar) -> Iterator[type[msgspec.Struct]]:
     """The Structs that the routes take and give."""
-    for route in app.routes:
-        for handler in getattr(route, "route_handlers", ()):
-            if isinstance(handler, HTTPRouteHandler) and handler.resolve_include_in_schema():
-                for found in _types(handler):
-                    if isinstance(found, type) and issubclass(found, msgspec.Struct):
-                        yield found
+    for _, handler in _handlers(app):
+        for found in _types(handler):
+            for one in get_args(found) or (found,):
+                if isinstance(one, type) and issubclass(one, msgspec.Struct):
+                    yield one
 
 
 def _types(handler: HTTPRouteHandler) -> Iterator[object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from service import __version__
+from service.errors import GatewayError, ServerDraining, StoreUnavailable
 from service.telemetry.facts import Facts
 
 RECENT = 64
@@ -13,6 +14,12 @@ RECENT = 64
 
 MAX_MODELS = 200
 """Model names are partly the clients' choice; beyond this many the newest are not followed."""
+
+OK = "ok"
+
+REQUIRED = {"database": OK, "replay": "done", "keys": OK, "overrides": OK}
+"""What must be so for new requests to be welcome. Without Redis they are served by the configured policy;
+without the database unknown keys can't be, and what dead workers left must be in it first."""
 
 FAILED_OUTCOMES = frozenset({"upstream_error", "upstream_truncated", "timeout"})
 
@@ -42,6 +49,13 @@ class Health(msgspec.Struct, frozen=True, omit_defaults=True):
     checks: dict[str, str] = {}
 
 
+class Brief(msgspec.Struct, frozen=True):
+    """What everybody may know."""
+
+    status: str
+    version: str
+
+
 @dataclass(slots=True)
 class _Seen:
     latencies_ms: list[float]
@@ -54,13 +68,19 @@ class HealthService:
     """Follows the models by the requests that used them; asks no provider anything."""
 
     def __init__(
-        self, *, now: Callable[[], float], default_model: str | None, accepting: Callable[[], bool]
+        self,
+        *,
+        now: Callable[[], float],
+        default_model: str | None,
+        accepting: Callable[[], bool],
+        stores: Callable[[], dict[str, str]],
     ) -> None:
-        """now: Unix seconds."""
+        """now: Unix seconds. stores: by a store's name `ok`, or what is the matter with it."""
         self._now = now
         self._started_at = now()
         self._default_model = default_model
         self._accepting = accepting
+        self._stores = stores
         self._models: dict[str, _Seen] = {}
 
     def record(self, facts: Facts, ended_at: float, now: float) -> None:
@@ -82,9 +102,22 @@ class HealthService:
             seen.failing = True
             seen.last_error = facts.problem or facts.outcome
 
-    def ready(self) -> bool:
-        """Whether new requests are welcome."""
-        return self._accepting()
+    def unready(self) -> GatewayError | None:
+        """Why new requests are not welcome; None where they are."""
+        if not self._accepting():
+            return ServerDraining("The server is shutting down; ask again shortly.", retry_after_seconds=1)
+        found = self._stores()
+        wrong = [
+            f"{name}: {found[name]}" for name, wanted in REQUIRED.items() if found.get(name, wanted) != wanted
+        ]
+        if wrong:
+            detail = f"Not ready: {', '.join(wrong)}."
+            return StoreUnavailable(detail, retry_after_seconds=1)
+        return None
+
+    def checks(self) -> dict[str, str]:
+        """Our own parts, each `ok` or what is the matter with it."""
+        return {"accepting": OK if self._accepting() else "draining", **self._stores()}
 
     def report(self) -> Health:
         """Everything, for `/health`."""
@@ -97,7 +130,7 @@ class HealthService:
             model=self._default_model,
             embedding_model=self._default_model,
             models=models,
-            checks={"accepting": "ok" if self._accepting() else "draining"},
+            checks=self.checks(),
         )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
 from typing import Any, cast
 
+from service.principal import Principal
 from service.telemetry.facts import Facts
 
 Message = MutableMapping[str, Any]
@@ -24,6 +25,10 @@ NOTICE_SECONDS = 0.2
 costs some 15 us; the contract allows 500 ms until the provider's connection closes."""
 
 
+NOBODY = Principal()
+"""Who calls before anybody looked: one that may do nothing."""
+
+
 class CutReason(Enum):
     """Why a request was ended before its time."""
 
@@ -36,7 +41,10 @@ class RequestContext:
     """What the edge knows of one request, in the ASGI scope under SCOPE_KEY.
 
     send: the server's own, not wrapped by anyone: what it returns tells whether the client keeps
-    up (`service.http.viewer`). extra_headers: go into the head of every answer.
+    up (`service.http.viewer`). parts: the facts of what it consists of, if it is several calls.
+    lingers: whether it goes on though it was cut. extra_headers: go into the head of every answer. credential: what
+    the caller showed, as it came. address: whom an anonymous caller is taken for. principal: who it
+    is, once that is known.
     """
 
     __slots__ = (
@@ -47,14 +55,19 @@ class RequestContext:
         "_task",
         "_timer",
         "_watch",
+        "address",
         "body_read",
+        "credential",
         "cut_reason",
         "extra_headers",
         "facts",
         "head_sent",
+        "lingers",
         "max_body_bytes",
         "open",
+        "parts",
         "passed_on",
+        "principal",
         "send",
     )
 
@@ -66,6 +79,8 @@ class RequestContext:
         send: Send,
         extra_headers: Headers,
         passed_on: dict[str, str],
+        credential: bytes | None,
+        address: str,
         max_body_bytes: int,
         body_timeout_seconds: float,
     ) -> None:
@@ -77,23 +92,37 @@ class RequestContext:
         self._late = False
         self._timer: asyncio.TimerHandle | None = None
         self.open = True
+        self.address = address
         self.body_read = False
+        self.credential = credential
         self.cut_reason: CutReason | None = None
         self.extra_headers = extra_headers
         self.facts = facts
         self.head_sent = False
+        self.lingers = False
         self.max_body_bytes = max_body_bytes
+        self.parts: tuple[Facts, ...] = ()
         self.passed_on = passed_on
+        self.principal = NOBODY
         self.send = send
 
     def cut(self, reason: CutReason) -> None:
-        """End the request; the first reason stands."""
+        """End the request; the first reason stands, and only a shutdown ends what had survived it."""
         if self.cut_reason is None:
             self.cut_reason = reason
+            for facts in (self.facts, *self.parts):
+                facts.outcome = facts.outcome or reason.value
+            self._task.cancel()
+        elif self.lingers and reason is CutReason.SHUTDOWN:
+            self.lingers = False
             self._task.cancel()
 
-    def survive(self) -> None:
-        """Take the cancellation back: what is left to do (an error's answer) may await again."""
+    def survive(self, *, lingers: bool = False) -> None:
+        """Take the cancellation back: what is left to do (an error's answer) may await again.
+
+        lingers: it may take long, so a shutdown is to end it.
+        """
+        self.lingers = lingers
         self._task.uncancel()
 
     def body_complete(self) -> None:

@@ -3,7 +3,8 @@
 Litestar's own way to a handler (routing, two exception layers, kwargs, an exit stack) costs some
 25 us of a request. These routes use none of it, so the edge calls the same handler function with
 the same decoded Struct and sends what it raises through the same exception handlers. Only what
-was registered is looked up: handlers with guards, dependencies or hooks are left to Litestar.
+was registered is looked up: handlers with guards of their own, dependencies or hooks are left to Litestar;
+the application's own guard (`service.http.access`) is called here.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 
 from service.http import refusals
+from service.http.access import guard, identify
 from service.http.context import Receive, Scope, Send
 from service.http.replies import GatewayReply
 from service.http.request import GatewayRequest
@@ -36,6 +38,7 @@ class DirectRoute:
         scope["route_handler"] = self._handler
         request = GatewayRequest(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own names for ASGI's dicts
         try:
+            await identify(self._app.state.services.gatekeeper, request.context)
             data = await request.json()
             reply = await self._handle(request=request, data=data)
             await reply(scope, receive, send)
@@ -59,7 +62,7 @@ def direct_routes(app: Litestar) -> dict[str, DirectRoute]:
 
 def _is_plain(handler: HTTPRouteHandler) -> bool:
     hooks = (
-        handler.resolve_guards(),
+        [other for other in handler.resolve_guards() if other is not guard],
         handler.resolve_dependencies(),
         handler.resolve_before_request(),
         handler.resolve_after_response(),

@@ -12,6 +12,7 @@ from time import monotonic
 
 from service import ids, problems
 from service.config import Settings
+from service.config.urls import is_loopback
 from service.errors import (
     GatewayError,
     HeadersTooLarge,
@@ -23,6 +24,7 @@ from service.errors import (
 )
 from service.grace import Grace
 from service.http import cors
+from service.http.address import client_address, networks
 from service.http.body import too_large
 from service.http.context import (
     NOTICE_SECONDS,
@@ -41,6 +43,12 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_HEADER_BYTES = 32 * 1024
 """All header lines together; nginx takes 32 KB too (4 x 8 KB). The server itself stops at 128 KB."""
+
+MAX_ADDRESSES = 10_000
+"""Callers' addresses that are remembered; more than that many and they are read anew."""
+
+MAX_REMEMBERED_CHARACTERS = 200
+"""Of an `X-Forwarded-For` that is remembered: some proxies. A caller may send 30 KB of them."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 REFUSED_METHODS = frozenset({"TRACE", "CONNECT", "QUERY"})
@@ -65,23 +73,51 @@ class _Head:
     origin: str | None = None
     preflight: bool = False
     trace_id: str = ""
+    bearer: bytes | None = None
+    api_key: bytes | None = None
+    forwarded_for: str = ""
+
+    @property
+    def credential(self) -> bytes | None:
+        """The caller's key: a Bearer one, else `x-api-key` (Anthropic's clients)."""
+        return self.api_key if self.bearer is None else self.bearer
 
 
 class Edge:
     """Wraps the application.
 
     record: told each request's facts and the moment of its end; set when the services are open.
+    is_open: whether callers need no key for now; the same.
     ready: what `/readyz` says; false some time before `drain`, where balancers need that.
     """
 
-    def __init__(self, app: App, direct: Mapping[str, App], settings: Settings) -> None:
-        """direct: by path, what answers its POSTs without the application's layers between."""
+    def __init__(
+        self,
+        app: App,
+        direct: Mapping[str, App],
+        settings: Settings,
+        methods_of: Callable[[str], tuple[str, ...]] = lambda path: (),
+    ) -> None:
+        """direct: by path, what answers its POSTs without the application's layers between.
+
+        methods_of: what a path takes; the framework's own answer to OPTIONS knows one handler of it only.
+        """
         self._app = app
+        self._methods_of = methods_of
         self._direct = direct
         self._server = settings.server
         # Nobody asked for an open server on purpose: then a web page must not reach it by DNS rebinding.
-        self._loopback_only = settings.auth.required is None and not settings.insecure_no_auth
+        self._may_be_open = (
+            settings.auth.required is None
+            and settings.auth.jwt is None
+            and not settings.insecure_no_auth
+            and is_loopback(settings.server.host)
+        )
+        self.is_open: Callable[[], bool] = lambda: True
         self.record: Callable[[Facts, float], None] = _unrecorded
+        self._trusted = networks(settings.server.trusted_proxies)
+        # Most connections send many requests, and to read an address costs some microseconds.
+        self._addresses: dict[tuple[str, str], str] = {}
         self._hosts_seen: set[bytes] = set()
         self._running: set[RequestContext] = set()
         self._draining = False
@@ -123,6 +159,8 @@ class Edge:
                 *cors.headers(self._server.cors_allow_origins, head.origin),
             ],
             passed_on=passed_on,
+            credential=head.credential,
+            address=self._address_of(scope, head),
             max_body_bytes=self._server.max_body_bytes,
             body_timeout_seconds=self._server.body_timeout_seconds,
         )
@@ -135,6 +173,18 @@ class Edge:
             context.close()
             self._running.discard(context)
             self.record(facts, monotonic())
+
+    def _address_of(self, scope: Scope, head: _Head) -> str:
+        peer = scope["client"][0] if scope["client"] else ""
+        place = (peer, head.forwarded_for if self._trusted else "")
+        if len(place[1]) > MAX_REMEMBERED_CHARACTERS:
+            return client_address(*place, self._trusted)
+        found = self._addresses.get(place)
+        if found is None:
+            if len(self._addresses) >= MAX_ADDRESSES:
+                self._addresses.clear()
+            found = self._addresses[place] = client_address(*place, self._trusted)
+        return found
 
     def _patience(self) -> Grace:
         if self._grace is None:
@@ -152,11 +202,29 @@ class Edge:
                     # The server leaves a HEAD's body out by itself, and keeps its length.
                     scope["method"] = "GET"
                 app = self._direct.get(scope["path"], self._app) if scope["method"] == "POST" else self._app
-                await app(scope, receive, _noting(context))
+                await app(scope, receive, self._noting(context))
         except asyncio.CancelledError:
             if context.cut_reason is None:
                 raise
             await self._cut(scope, context, context.cut_reason)
+
+    def _noting(self, context: RequestContext) -> Send:
+        """The `send` for those who know nothing of the context: it adds its headers and notes the status."""
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers: Headers = list(message["headers"])
+                if context.facts.method == "OPTIONS":
+                    headers = [self._with_methods(context.facts.path, *header) for header in headers]
+                message = context.start_message(message["status"], headers)
+            await context.send(message)
+
+        return send
+
+    def _with_methods(self, path: str, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        if name.lower() != b"allow":
+            return name, value
+        return name, ", ".join(self._methods_of(path)).encode() or value
 
     async def _cut(self, scope: Scope, context: RequestContext, reason: CutReason) -> None:
         """The request was ended from outside; whoever still listens is told why."""
@@ -180,7 +248,7 @@ class Edge:
             )
         if head.content_length is not None and head.content_length > self._server.max_body_bytes:
             return too_large(self._server.max_body_bytes)
-        if self._loopback_only and head.host is not None and not self._is_loopback(head.host):
+        if self._is_rebound(head):
             return PermissionDenied(
                 "This server is open, so it answers only to localhost, 127.0.0.1 and [::1] as Host. Set"
                 " auth.required in its configuration to serve other names.",
@@ -191,6 +259,12 @@ class Edge:
                 return MethodNotAllowed(f"{method} is not served here.", allow=tuple(sorted(METHODS)))
             return MethodNotKnown("This method is not known here; use GET or POST.")
         return None
+
+    def _is_rebound(self, head: _Head) -> bool:
+        """Whether a page of another name may be calling a server that is open to this machine."""
+        if not self._may_be_open or head.host is None or self._is_loopback(head.host):
+            return False
+        return self.is_open()
 
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._hosts_seen:
@@ -236,32 +310,15 @@ def _below(root_path: str, path: str) -> str:
     return path
 
 
-def _noting(context: RequestContext) -> Send:
-    """The `send` for those who know nothing of the context: it adds its headers and notes the status."""
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers: Headers = list(message["headers"])
-            if context.facts.method == "OPTIONS":
-                headers = [_with_head(name, value) for name, value in headers]
-            message = context.start_message(message["status"], headers)
-        await context.send(message)
-
-    return send
-
-
-def _with_head(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """The framework's `Allow` doesn't know that HEAD is answered as GET."""
-    return (
-        (name, b"GET, HEAD, OPTIONS")
-        if (name.lower(), value) == (b"allow", b"GET, OPTIONS")
-        else (name, value)
-    )
-
-
 def _pass_on(passed_on: dict[str, str], name: str, value: str) -> None:
     """Note a header; several lines of one name are one list (RFC 9110, 5.3)."""
     passed_on[name] = f"{passed_on[name]}, {value}" if name in passed_on else value
+
+
+def _bearer(value: bytes) -> bytes | None:
+    """The token of `Bearer TOKEN` (RFC 6750, 2.1; the scheme in any case); None for anything else."""
+    scheme, _, token = value.partition(b" ")
+    return token.strip() or None if scheme.lower() == b"bearer" else None
 
 
 def _read_head(headers: list[tuple[bytes, bytes]], passed_on: dict[str, str]) -> _Head:
@@ -275,6 +332,14 @@ def _read_head(headers: list[tuple[bytes, bytes]], passed_on: dict[str, str]) ->
             head.content_length = int(value) if value.isdigit() else None
         elif name == b"x-request-id":
             head.request_id = value
+        elif name == b"authorization":
+            # Two of them: neither is believed, as with Host.
+            head.bearer = _bearer(value) if head.bearer is None else b"-"
+        elif name == b"x-api-key":
+            head.api_key = (value or None) if head.api_key is None else b"-"
+        elif name == b"x-forwarded-for":
+            line = value.decode("latin-1")
+            head.forwarded_for = f"{head.forwarded_for},{line}" if head.forwarded_for else line
         elif name in PASSED_ON:
             _pass_on(passed_on, PASSED_ON[name], value.decode("latin-1"))
         elif name == b"origin":

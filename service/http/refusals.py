@@ -57,7 +57,7 @@ def _as_fact(request: GatewayRequest, error: HTTPException) -> GatewayError:
     if isinstance(error, NotFoundException):
         return RouteNotFound(f"There is no route {request.scope['path'][:200]!r}; GET /docs lists them all.")
     if isinstance(error, MethodNotAllowedException):
-        allow = _methods(request.app, request.scope["path"])
+        allow = methods_of(request.app, request.scope["path"])
         method = request.context.facts.method
         return MethodNotAllowed(f"This route has no {method}; it takes {', '.join(allow)}.", allow=allow)
     if error.status_code == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
@@ -65,12 +65,22 @@ def _as_fact(request: GatewayRequest, error: HTTPException) -> GatewayError:
     return InvalidRequest(str(error.detail))
 
 
-def _methods(app: Litestar, path: str) -> tuple[str, ...]:
-    """The methods of the route that `path` belongs to, HEAD with GET."""
-    path = normalize_path(path)
-    for route in app.routes:
-        prefix, placeholder, _ = route.path.partition("{")
-        if route.path == path or (placeholder and path.startswith(prefix)):
-            found = set(route.methods)
-            return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
-    return ()
+def methods_of(app: Litestar, path: str) -> tuple[str, ...]:
+    """The methods of the route that `path` belongs to, HEAD with GET; the most literal one where several fit."""
+    wanted = normalize_path(path).split("/")
+    fitting = [route for route in app.routes if _fits(route.path.split("/"), wanted)]
+    if not fitting:
+        return ()
+    nearest = min(fitting, key=lambda route: route.path.count("{"))
+    found = {method for route in fitting if route.path == nearest.path for method in route.methods}
+    return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
+
+
+def _fits(route: list[str], path: list[str]) -> bool:
+    """Whether a route's segments are those of a path; a placeholder of type `path` takes all the rest."""
+    for position, segment in enumerate(route):
+        if segment.endswith(":path}"):
+            return True
+        if position >= len(path) or (segment != path[position] and not segment.startswith("{")):
+            return False
+    return len(route) == len(path)

@@ -79,6 +79,9 @@ def invalid_field(message: str) -> InvalidRequest:
     if text.startswith("Object missing required field `"):
         path = f"{path}.{text.split('`')[1]}"
         return InvalidRequest(f"The field {path!r} is required.", param=path)
+    if text.startswith("Object contains unknown field `"):
+        path = ".".join(filter(None, (path, text.split("`")[1])))
+        return InvalidRequest(f"The field {path!r} is not known here; leave it out.", param=path)
     return InvalidRequest(f"{path}: {text}." if path else f"{text}.", param=path or None)
 
 

@@ -27,6 +27,7 @@ class Viewer:
     __slots__ = (
         "_context",
         "_ended",
+        "_gone",
         "_heartbeat_seconds",
         "_held",
         "_loop",
@@ -46,6 +47,7 @@ class Viewer:
         self._timer: asyncio.TimerHandle | None = None
         self._wrote_at = 0.0
         self._ended = False
+        self._gone = False
 
     @property
     def begun(self) -> bool:
@@ -100,6 +102,20 @@ class Viewer:
         self._context.survive()
         return True
 
+    def has_left(self) -> bool:
+        """Whether the request was cancelled because its client is gone; if so, it is cancelled no more.
+
+        What is written from then on goes nowhere.
+        """
+        if self._context.cut_reason is not CutReason.CLIENT_GONE:
+            return False
+        self._context.survive(lingers=True)
+        self.close()
+        self._gone = True
+        self._held.clear()
+        self._waiting = None
+        return True
+
     def close(self) -> None:
         """No more heartbeats."""
         if self._timer is not None:
@@ -107,6 +123,8 @@ class Viewer:
             self._timer = None
 
     def _push(self, message: Message) -> None:
+        if self._gone:
+            return
         taken = self._send(message)
         if type(taken).__name__ != TAKEN:
             self._waiting = taken

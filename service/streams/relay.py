@@ -9,9 +9,8 @@ log of the stream join there.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
-from typing import Protocol
 
 import msgspec
 
@@ -26,60 +25,10 @@ from service.providers.base import (
     Reader,
 )
 from service.providers.outcomes import error_of
+from service.streams.ports import Format, Headers, Translator, Viewer, Watch
 from service.wire import sse
 
-Headers = list[tuple[bytes, bytes]]
-
-
-class Translator(Protocol):
-    """From one event format to another; a state machine without I/O."""
-
-    def feed(self, event: sse.Event) -> list[sse.Event]:
-        """The events that `event` makes."""
-
-    def close(self) -> list[sse.Event]:
-        """What is still owed once the answer is complete."""
-
-
-class Viewer(Protocol):
-    """The client's end of a stream (`service.http.viewer`)."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether the head was sent, so that an error can only be an event."""
-
-    @property
-    def behind(self) -> bool:
-        """Whether the client takes nothing more for now."""
-
-    def begin(self, headers: Headers) -> None:
-        """Send the head with status 200, and keep the stream alive from now on."""
-
-    def write(self, data: bytes) -> None:
-        """Send events."""
-
-    def end(self, data: bytes = b"") -> None:
-        """Send the last events and close the body properly."""
-
-    def close(self) -> None:
-        """Send nothing more by itself."""
-
-    async def flush(self) -> None:
-        """Wait until the client has taken all that was written."""
-
-    def outlives_cut(self) -> bool:
-        """Whether a cancelled request may still say goodbye; if so, it is cancelled no more."""
-
-
-class Format(msgspec.Struct, frozen=True, gc=False):
-    """How the client's stream looks: its translators in order, its end mark, its error event.
-
-    end_mark: told whether the events sent so far hold one.
-    """
-
-    translators: tuple[Translator, ...]
-    end_mark: Callable[[bool], bytes]
-    error_event: Callable[[GatewayError], bytes]
+_DRAINED = GatewayError("Nobody reads this answer any more.")
 
 
 class Relay:
@@ -100,6 +49,7 @@ class Relay:
         "_over",
         "_viewer",
         "_wake",
+        "_watch",
         "error",
         "exchange",
         "fault",
@@ -117,6 +67,7 @@ class Relay:
         codec: Codec,
         reader: Reader,
         format: Format,
+        watch: Watch | None = None,
     ) -> None:
         self._loop = loop
         self._viewer = viewer
@@ -127,6 +78,7 @@ class Relay:
         self._opening: list[bytes] = []
         self._live = False
         self._over = False
+        self._watch = watch
         self._wake: asyncio.Future[None] = loop.create_future()
         self.reader = reader
         self.error: GatewayError | None = None
@@ -203,6 +155,23 @@ class Relay:
             if not self._over and self.exchange is not None:
                 self.exchange.resume()
 
+    async def drain(self, seconds: float, tokens: int) -> None:
+        """Read on for nobody: until the stream's end, for so long, or for so many tokens more."""
+        watch, bound = self._watch, _brought(self.reader) + tokens
+
+        def bounded(reader: Reader) -> GatewayError | None:
+            return _DRAINED if _brought(reader) > bound else watch and watch(reader)
+
+        self._watch = bounded
+        timer = self._loop.call_later(seconds, self._finish, b"", None)
+        try:
+            if self.exchange is not None:
+                self.exchange.resume()
+            await self.run()
+        finally:
+            timer.cancel()
+            self.abort()
+
     def stop(self, error: GatewayError) -> None:
         """End a live stream from our side, with an error event."""
         if not self._over:
@@ -257,6 +226,10 @@ class Relay:
             self.abort()
         elif over:
             self._complete(frames)
+        elif self._watch is not None and (reason := self._watch(self.reader)) is not None:
+            frames.append(self._format.error_event(reason))
+            self._finish(b"".join(frames), reason)
+            self.abort()
         elif frames:
             self._write(frames[0] if len(frames) == 1 else b"".join(frames))
 
@@ -321,6 +294,11 @@ class Relay:
         self._over = True
         if not self.ready.done():
             self.ready.set_exception(fault)
+
+
+def _brought(reader: Reader) -> int:
+    """Tokens by the ledger's rule: one an event, or one for four bytes."""
+    return max(reader.content_events, -(-reader.content_bytes // 4))
 
 
 def _through(translators: tuple[Translator, ...], events: list[sse.Event]) -> list[sse.Event]:

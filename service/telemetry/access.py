@@ -4,6 +4,7 @@ structlog costs 13 us a line in a running gateway; encoding one Struct into a bu
 a terminal a person gets a readable line instead.
 """
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ from typing import BinaryIO
 import msgspec
 
 from service.telemetry.facts import Facts
+
+_KEY = re.compile(r"psk_[0-9A-Za-z_]{20,}")
 
 MAX_BATCHES = 64
 """What may wait for the log's reader: some seconds at full load."""
@@ -39,6 +42,7 @@ class AccessLine(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     status: int
     duration_ms: float
     outcome: str
+    key_id: str = ""
     model: str = ""
     target: str = ""
     attempts: int = 0
@@ -63,10 +67,11 @@ def line_of(facts: Facts, ended_at: float, now: float) -> AccessLine:
         event="request",
         request_id=facts.request_id,
         method=facts.method,
-        path=facts.path,
+        path=_without_keys(facts.path),
         status=facts.status,
         duration_ms=round((ended_at - facts.started_at) * 1000, 2),
         outcome=facts.outcome or ("complete" if facts.status < 400 else "refused"),
+        key_id=facts.key_id,
         model=facts.model,
         target=facts.target,
         attempts=facts.attempts,
@@ -133,6 +138,11 @@ class AccessLog:
             with suppress(OSError, ValueError):
                 self._stream.write(batch)
                 self._stream.flush()
+
+
+def _without_keys(path: str) -> str:
+    """A key that somebody took for an id must not be in the log."""
+    return _KEY.sub("psk_***", path) if "psk_" in path else path
 
 
 def _json() -> Callable[[AccessLine], bytes]:

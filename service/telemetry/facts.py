@@ -19,6 +19,7 @@ class Facts(msgspec.Struct, gc=False):
     route: str = ""
     status: int = 0
     trace_id: str = ""
+    key_id: str = ""
     model: str = ""
     target: str = ""
     attempts: int = 0

@@ -20,6 +20,17 @@ from service.telemetry.series import SECONDS, Distribution, Labels, Series, add
 MAX_MODELS = 200
 OTHER = "other"
 
+
+class Summary(msgspec.Struct, frozen=True):
+    """What requests added up to since the start. Latency is to the last byte, over all requests."""
+
+    total_requests: int
+    total_cost_usd: float
+    avg_latency_ms: float
+    total_input_tokens: int
+    total_output_tokens: int
+
+
 Family = CounterMetricFamily | HistogramMetricFamily
 
 
@@ -47,6 +58,18 @@ class Metrics(Collector):
         if facts.attempts:
             self._record_model(facts)
 
+    def count_refusal(self, kind: str) -> None:
+        """A limit of that kind refused a request."""
+        self._series.refusals[(kind,)] += 1
+
+    def count_alert(self, kind: str) -> None:
+        """A budget's soft alert was raised."""
+        self._series.alerts[(kind,)] += 1
+
+    def count_overrun(self, kind: str) -> None:
+        """A provider billed more than had been reserved of a budget."""
+        self._series.overruns[(kind,)] += 1
+
     def save(self) -> None:
         """Leave this worker's numbers where the others find them."""
         if self._directory is not None:
@@ -59,6 +82,24 @@ class Metrics(Collector):
         """The exposition, summed over all workers."""
         self.save()
         return generate_latest(self._registry)
+
+    def summary(self) -> Summary:
+        """The same in five numbers."""
+        self.save()
+        series = self._summed()
+        count = sum(series.requests.values())
+        seconds = sum(each.total for each in series.durations.values())
+        tokens = {
+            kind: sum(n for (_, each), n in series.tokens.items() if each == kind)
+            for kind in ("input", "output")
+        }
+        return Summary(
+            total_requests=count,
+            total_cost_usd=sum(series.cost_nano_usd.values()) / 1e9,
+            avg_latency_ms=round(seconds / count * 1000, 3) if count else 0.0,
+            total_input_tokens=tokens["input"],
+            total_output_tokens=tokens["output"],
+        )
 
     def collect(self) -> Iterator[Family]:
         """Prometheus' client asks for the families here."""
@@ -82,6 +123,16 @@ class Metrics(Collector):
         yield _counter(
             "penstock_tokens", "Tokens, as providers reported them.", ("model", "class"), series.tokens
         )
+        yield _counter(
+            "penstock_limit_refusals", "Requests that a limit refused.", ("kind",), series.refusals
+        )
+        yield _counter(
+            "penstock_budget_overruns",
+            "Answers that cost more than was reserved.",
+            ("kind",),
+            series.overruns,
+        )
+        yield _counter("penstock_budget_alerts", "Budgets' soft alerts.", ("kind",), series.alerts)
         yield _counter(
             "penstock_cost_usd", "Cost at the known prices.", ("model",), series.cost_nano_usd, 1e-9
         )

@@ -46,6 +46,9 @@ class Series(msgspec.Struct):
     faults: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
     tokens: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
     cost_nano_usd: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    refusals: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    overruns: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
+    alerts: dict[Labels, int] = msgspec.field(default_factory=lambda: defaultdict(int))
 
 
 def add(into: Series, other: Series) -> None:
@@ -56,6 +59,9 @@ def add(into: Series, other: Series) -> None:
         (into.faults, other.faults),
         (into.tokens, other.tokens),
         (into.cost_nano_usd, other.cost_nano_usd),
+        (into.refusals, other.refusals),
+        (into.overruns, other.overruns),
+        (into.alerts, other.alerts),
     ):
         for labels, count in theirs.items():
             mine[labels] = mine.get(labels, 0) + count

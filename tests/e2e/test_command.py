@@ -118,7 +118,7 @@ def test_check_reports_every_mistake_at_once(tmp_path: Path) -> None:
         pytest.param(
             GOOD.replace("env:UP_KEY", "file:nowhere.txt"), "nowhere.txt", id="a-file-that-is-not-there"
         ),
-        pytest.param(GOOD + "[auth]\nrequired = true\n", "auth.required", id="keys-that-do-not-exist-yet"),
+        pytest.param(GOOD + "[cache]\nenabled = true\n", "later version", id="of-a-later-version"),
         pytest.param(GOOD + '[server]\nhost = "0.0.0.0"\n', "--insecure-no-auth", id="open-to-the-world"),
     ],
 )

@@ -10,7 +10,8 @@ from service.chat.call import CHAT, Surface
 from service.providers.anthropic import AnthropicCodec
 from service.providers.base import Clocks, Codec, Operation, UpstreamRequest
 from service.providers.openai import OpenAICodec
-from service.streams.relay import Format, Relay, Translator
+from service.streams.ports import Format, Translator
+from service.streams.relay import Relay
 from service.wire import sse
 from tests.fakes.upstream import Head, ScriptedExchange, Step
 from tests.fakes.viewer import MemoryViewer

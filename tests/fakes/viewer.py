@@ -2,19 +2,20 @@
 
 import asyncio
 
-from service.streams.relay import Headers
+from service.streams.ports import Headers
 
 
 class MemoryViewer:
     """A `service.streams.relay.Viewer` that keeps what it is sent.
 
     writes: what reached the client, one entry for each write. survives: it may still be told why
-    when its request is cut (the server shuts down).
+    when its request is cut (the server shuts down). leaves: its request is cut because it is gone.
     """
 
-    def __init__(self, *, survives: bool = False) -> None:
+    def __init__(self, *, survives: bool = False, leaves: bool = False) -> None:
         self._survives = survives
-        self._stuck = False
+        self._leaves = leaves
+        self._stuck = self._gone = False
         self._room: asyncio.Future[None] | None = None
         self._held: list[bytes] = []
         self._ending = False
@@ -87,6 +88,14 @@ class MemoryViewer:
                 self._push(data)
         self.ended = self._ending
 
+    def has_left(self) -> bool:
+        """If so, the task's cancellation is taken back, and no write reaches anybody."""
+        task = asyncio.current_task()
+        if self._leaves and task is not None:
+            task.uncancel()
+            self._gone = True
+        return self._leaves
+
     def outlives_cut(self) -> bool:
         """If so, the task's cancellation is taken back."""
         task = asyncio.current_task()
@@ -102,7 +111,7 @@ class MemoryViewer:
             self.most_held_bytes = max(self.most_held_bytes, sum(map(len, self._held)))
 
     def _push(self, data: bytes) -> None:
-        if data:
+        if data and not self._gone:
             self.writes.append(data)
         if self._stuck:
             self._room = asyncio.get_running_loop().create_future()

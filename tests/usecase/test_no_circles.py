@@ -117,6 +117,8 @@ async def test_a_request_that_was_watched_is_gone() -> None:
         send=send,
         extra_headers=[],
         passed_on={},
+        credential=None,
+        address="",
         max_body_bytes=1,
         body_timeout_seconds=1,
     )

@@ -25,6 +25,10 @@ class TablePrices:
         """Tells the two sources apart."""
         return Rates(1, 1, 1, 1) if configured else None
 
+    def version(self, provider: Provider, configured: Price | None) -> str:
+        """Tells the two apart too."""
+        return "config" if configured else "table"
+
 
 def model(name: str, *targets: str, fallbacks: tuple[str, ...] = (), price: Price | None = None) -> Model:
     """A configured alias; its targets are written `provider/model`."""

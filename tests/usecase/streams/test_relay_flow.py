@@ -8,7 +8,7 @@ import pytest
 from service.chat.call import CHAT, MESSAGES, Surface
 from service.chat.translate import ChunksToMessages, MessagesToChunks
 from service.errors import ServerShutdown
-from service.streams.relay import Translator
+from service.streams.ports import Translator
 from service.wire.sse import DONE
 from tests.fakes.loops import virtual_time
 from tests.fakes.relay import (

@@ -1,0 +1,260 @@
+"""One call's account: what was reserved for it, and at its end, whatever that is, one row and one settling.
+
+`begin` writes down that a provider is about to be asked; `close` makes the row of the ledger and gives
+back what was reserved and not used.
+"""
+
+from time import monotonic
+from typing import Protocol
+
+import msgspec
+
+from service import ids
+from service.chat.call import Call
+from service.chat.metering import (
+    estimated_usage,
+    ledger_outcome,
+    may_have_worked,
+    measured_output,
+    rough_input_tokens,
+)
+from service.chat.routing import Target
+from service.clock import Clock
+from service.errors import BudgetExceeded
+from service.limits import bound
+from service.limits.base import Need, Reservation, Used
+from service.limits.service import LimitService, Plan
+from service.pricing.arithmetic import Rates, cost_nano_usd
+from service.providers.base import Fault, Operation, Reader
+from service.providers.whole import WholeSink
+from service.usage.row import LedgerRow, Outcome, Started
+
+EXTENSIONS = (256, 32, 1)
+"""By how many output tokens a stream that passed its bound is extended, as far as its budget has them."""
+
+
+class Ledger(Protocol):
+    """Where rows go (`service.usage.ledger`); no method waits or fails."""
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more can be written down, so that nothing more may be begun."""
+
+    def begin(self, started: Started) -> None:
+        """A provider is about to be asked."""
+
+    def progress(self, id: str, output_tokens: int) -> None:
+        """What a running stream has brought so far."""
+
+    def end(self, row: LedgerRow) -> None:
+        """It is over."""
+
+
+class Reach(msgspec.Struct, frozen=True, gc=False):
+    """All targets that may answer for an alias, as far as a bound needs them; rates: None, one has no price."""
+
+    rates: tuple[Rates, ...] | None
+    image_tokens: int
+    file_tokens: int
+    max_output_tokens: int
+    lasts_seconds: float
+
+
+class Account:
+    """One call's. call: with the maximum that a budget asks for, if one does.
+
+    reader: meters the running stream, once there is one. answer_bytes: how large what a whole answer
+    says was, once that is known; until then, all that came counts.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_begun",
+        "_clock",
+        "_closed",
+        "_ledger",
+        "_limits",
+        "_noted",
+        "_output_bound",
+        "_output_rate",
+        "_sink",
+        "_target",
+        "_worked",
+        "answer_bytes",
+        "call",
+        "has_budget",
+        "id",
+        "reader",
+        "reservation",
+        "started_at",
+    )
+
+    def __init__(
+        self, limits: LimitService, ledger: Ledger, clock: Clock, call: Call, started_at: float
+    ) -> None:
+        self._limits = limits
+        self._ledger = ledger
+        self._clock = clock
+        self._begun = self._closed = False
+        self._noted = 0
+        self._output_bound = 0
+        self._output_rate = 0
+        self._sink: WholeSink | None = None
+        self._target: Target | None = None
+        self._worked: bool | None = None
+        self.answer_bytes: int | None = None
+        self.call = call
+        self.has_budget = False
+        self.id = ids.new_id("use")
+        self.reader: Reader | None = None
+        self.reservation: Reservation | None = None
+        self.started_at = started_at
+
+    def need(self, plan: Plan, reach: Reach) -> Need:
+        """What the call may use; where a budget counts, the maximum it names is made sure of."""
+        request = self.call.request
+        if self.call.surface.operation is Operation.COUNT_TOKENS:
+            # Providers count for nothing.
+            return Need()
+        size = bound.prompt_size(request, self.call.members)
+        output = bound.max_output(request, reach.max_output_tokens)
+        if not plan.has_budget:
+            return Need(tokens=bound.estimated_input_tokens(size) + output)
+        input_tokens = bound.input_bound(size, reach.image_tokens, reach.file_tokens)
+        self.call = msgspec.structs.replace(self.call, maximum=reach.max_output_tokens)
+        rates = reach.rates or ()
+        self.has_budget = True
+        self._output_bound = output
+        self._output_rate = max((each.output for each in rates), default=0)
+        return Need(
+            tokens=bound.estimated_input_tokens(size) + output,
+            nano_usd=bound.cost_bound_nano_usd(rates, input_tokens, output),
+            budget_tokens=input_tokens + output,
+        )
+
+    def begin(self, target: Target) -> None:
+        """`target` is about to be asked; the first one makes the journal's entry."""
+        self._target = target
+        self._sink = self.answer_bytes = self.reader = self._worked = None
+        if self._begun:
+            return
+        self._begun = True
+        call, principal, rates = self.call, self.call.principal, target.rates
+        self._ledger.begin(
+            Started(
+                id=self.id,
+                request_id=call.facts.request_id,
+                key_id=principal.key_id,
+                tenant=principal.tenant,
+                user=principal.user,
+                address=principal.address,
+                route=call.route,
+                model=call.facts.model,
+                target=target.name,
+                started_at=self.started_at,
+                estimated_input_tokens=rough_input_tokens(call.members),
+                rates=None
+                if rates is None
+                else (rates.input, rates.cached_input, rates.cache_write, rates.output),
+                price_version=target.price_version,
+            )
+        )
+
+    def gather(self, sink: WholeSink) -> WholeSink:
+        """`sink`, remembered: what came of an answer that broke off was used, too."""
+        self._sink = sink
+        return sink
+
+    def failed(self, fault: Fault) -> None:
+        """The attempt is over."""
+        self._worked = may_have_worked(fault)
+
+    def keeps_within(self, reader: Reader) -> BudgetExceeded | None:
+        """None while the stream's output has been reserved, or more could be; else why it must end."""
+        output = measured_output(reader)
+        while output > self._output_bound:
+            if not self._extend():
+                return BudgetExceeded("The budget was used up in the middle of this answer.")
+        return None
+
+    def note_progress(self) -> None:
+        """Leave in the journal how far a stream has come."""
+        if self._begun and self.reader is not None and (output := measured_output(self.reader)) > self._noted:
+            self._noted = output
+            self._ledger.progress(self.id, output)
+
+    def close(self) -> None:
+        """Write the row down and settle."""
+        if self._closed:
+            return
+        self._closed = True
+        finished_at = self._clock.now()
+        tokens = nano_usd = 0
+        try:
+            if self._begun:
+                row = self._row(finished_at)
+                tokens, nano_usd = row.input_tokens + row.output_tokens, row.cost_nano_usd or 0
+                self._ledger.end(row)
+        finally:
+            if self.reservation is not None:
+                used = Used(tokens=tokens, nano_usd=nano_usd, finished_at=finished_at)
+                self._limits.settle(self.reservation, used)
+
+    def _extend(self) -> bool:
+        if self.reservation is None:
+            return False
+        for tokens in EXTENSIONS:
+            nano_usd = -(-tokens * self._output_rate // 1000)
+            if self._limits.extend(self.reservation, nano_usd=nano_usd, tokens=tokens):
+                self._output_bound += tokens
+                return True
+        return False
+
+    def _answer_bytes(self) -> int:
+        if self.answer_bytes is not None:
+            return self.answer_bytes
+        sink = self._sink
+        return sink.size if sink is not None and 200 <= sink.status < 300 else 0
+
+    def _row(self, finished_at: float) -> LedgerRow:
+        call, target = self.call, self._target
+        assert target is not None
+        facts, principal = call.facts, call.principal
+        outcome = ledger_outcome(facts)
+        usage, estimated = estimated_usage(
+            facts.usage,
+            call=call,
+            reader=self.reader,
+            answer_bytes=self._answer_bytes(),
+            worked=outcome is not Outcome.UPSTREAM_ERROR if self._worked is None else self._worked,
+            at_most=self._output_bound if self.has_budget else None,
+        )
+        cost = None if target.rates is None else cost_nano_usd(target.rates, usage)
+        if estimated:
+            facts.usage, facts.cost_nano_usd = usage, cost
+        first_at = facts.first_event_at
+        return LedgerRow(
+            id=self.id,
+            request_id=facts.request_id,
+            key_id=principal.key_id,
+            tenant=principal.tenant,
+            user=principal.user,
+            address=principal.address,
+            route=call.route,
+            model=facts.model,
+            target=target.name,
+            attempts=facts.attempts,
+            outcome=outcome,
+            estimated=estimated,
+            input_tokens=usage.input_tokens,
+            cached_input_tokens=usage.cached_input_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            cost_nano_usd=cost,
+            price_version=target.price_version,
+            started_at=self.started_at,
+            finished_at=finished_at,
+            first_token_ms=None if first_at is None else round((first_at - facts.started_at) * 1000, 2),
+            duration_ms=round((monotonic() - facts.started_at) * 1000, 2),
+        )

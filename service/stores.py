@@ -1,0 +1,196 @@
+"""Where state lives: the database, the journal, and the home of limits, opened and closed together.
+
+One worker alone keeps its limits in memory; with `store.redis` they are shared. What a process doesn't
+use is never imported: Redis' client alone is 20 MB.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from service.clock import Clock
+from service.config import Auth, Settings
+from service.config.urls import is_loopback
+from service.database import Database
+from service.errors import StoreUnavailable
+from service.keys.authenticator import Authenticator, requirement
+from service.keys.credential import is_id
+from service.keys.ports import Tokens
+from service.keys.service import KeyService
+from service.keys.store import DatabaseKeyStore
+from service.limits.admin import LimitAdmin
+from service.limits.base import Subject
+from service.limits.home import open_home
+from service.limits.memory import MemoryLimitStore
+from service.limits.overrides import POLL_SECONDS, SubjectOverrides
+from service.limits.service import LimitService
+from service.limits.standing import PrincipalOf, Standing
+from service.limits.subjects import SubjectLimitStore
+from service.polling import Poller
+from service.principal import Principal
+from service.recovered import Bookings
+from service.telemetry.metrics import Metrics
+from service.usage.journal import Journal
+from service.usage.ledger import Ledger
+from service.usage.row import LedgerRow
+from service.usage.service import UsageService
+from service.usage.store import LedgerStore
+
+CATCH_UP_SECONDS = 2.0
+"""A budget's count begins with the ledger's sum, for which rows that are on their way are waited for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that outlives a request. state: by a store's name, `ok` or what is the matter with it."""
+
+    gatekeeper: Authenticator
+    keys: KeyService
+    ledger: Ledger
+    limits: LimitService
+    standing: Standing
+    subjects: LimitAdmin
+    usage: UsageService
+    state: Callable[[], dict[str, str]]
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> AsyncIterator[Stores]:
+    """Open everything; a database or a Redis that is away is waited for behind the scenes."""
+    async with AsyncExitStack() as stack:
+        database, reports, keys_database = (Database(settings.store.database) for _ in range(3))
+        for each in (database, reports, keys_database):
+            stack.push_async_callback(each.close)
+        journal = Journal(
+            Path(settings.store.journal), now=clock.now, max_bytes=settings.store.journal_max_bytes
+        )
+        rows = LedgerStore(database)
+        sums = _CaughtUp(rows)
+        store, limits_state = await stack.enter_async_context(
+            open_home(settings, clock, sums, metrics, owner=journal.path.name)
+        )
+        # A long report must not hold the connections that polls need.
+        key_store, subject_store = DatabaseKeyStore(keys_database), SubjectLimitStore(keys_database)
+        overrides = SubjectOverrides(subject_store)
+        listening = Poller(overrides.poll_once, POLL_SECONDS)
+        stack.push_async_callback(listening.close)
+        await listening.start()
+        principal_of = _principal_of(key_store, settings)
+        limits = LimitService(settings.limits, store, overrides, metrics.count_refusal)
+        recovered = _forgotten
+        if not isinstance(store, MemoryLimitStore):
+            bookings = Bookings(store, _principal_of_row(principal_of), limits.meters)
+            stack.push_async_callback(bookings.close)
+            recovered = bookings.note
+        ledger = sums.ledger = Ledger(journal, rows, on_recovered=recovered)
+        stack.push_async_callback(ledger.close)
+        await ledger.start()
+        tokens = await stack.enter_async_context(_open_tokens(settings, clock))
+        gatekeeper = Authenticator(
+            key_store,
+            required=_requirement(settings),
+            admin_key=settings.auth.admin_key,
+            defaults=settings.limits.key,
+            tokens=tokens,
+            now=clock.now,
+            moment=asyncio.get_running_loop().time,
+        )
+        stack.push_async_callback(gatekeeper.close)
+        await gatekeeper.start()
+        yield Stores(
+            gatekeeper=gatekeeper,
+            keys=KeyService(key_store, now=clock.now, draw=secrets.token_bytes, noted=gatekeeper.forget),
+            ledger=ledger,
+            limits=limits,
+            standing=Standing(plans=limits, store=store, principal_of=principal_of, now=clock.now),
+            subjects=LimitAdmin(subject_store, overrides),
+            usage=UsageService(LedgerStore(reports)),
+            state=lambda: {
+                **ledger.state(),
+                **limits_state(),
+                "keys": gatekeeper.state,
+                "overrides": overrides.state,
+            },
+        )
+
+
+def _principal_of(keys: DatabaseKeyStore, settings: Settings) -> PrincipalOf:
+    """A caller's limits by its key's id. What tokens say of models and scopes is in nobody's store."""
+
+    async def find(key_id: str) -> Principal | None:
+        if settings.auth.jwt is not None and key_id.startswith("jwt:"):
+            return Principal(key_id=key_id, limits=settings.limits.key)
+        key = await keys.find(key_id) if is_id(key_id) else None
+        return None if key is None else key.to_principal(settings.limits.key)
+
+    return find
+
+
+def _requirement(settings: Settings) -> bool | None:
+    return requirement(
+        settings.auth,
+        loopback=is_loopback(settings.server.host),
+        insecure_no_auth=settings.insecure_no_auth,
+    )
+
+
+def _forgotten(row: LedgerRow, owner: str) -> None:
+    """Limits in memory died with the worker; the ledger's sum has the row."""
+
+
+def _principal_of_row(principal_of: PrincipalOf) -> Callable[[LedgerRow], Awaitable[Principal | None]]:
+    """Whose row it is: a key by its id, with the tenant and user that the row names, or an address."""
+
+    async def find(row: LedgerRow) -> Principal | None:
+        if not row.key_id:
+            return Principal(address=row.address)
+        found = await principal_of(row.key_id) or Principal(key_id=row.key_id)
+        return msgspec.structs.replace(found, tenant=row.tenant, user=row.user)
+
+    return find
+
+
+class _CaughtUp:
+    """The ledger's sums, with all rows of this worker in them."""
+
+    def __init__(self, rows: LedgerStore) -> None:
+        self._rows = rows
+        self.ledger: Ledger | None = None
+
+    async def spent(
+        self, subject: Subject, subject_id: str, *, since: float, until: float | None, finished_before: float
+    ) -> tuple[int, int]:
+        """See `service.limits.base.SpentSoFar`."""
+        if self.ledger is not None:
+            try:
+                async with asyncio.timeout(CATCH_UP_SECONDS):
+                    await self.ledger.flush_now()
+            except TimeoutError:
+                raise StoreUnavailable(
+                    "The database is away, so it is not known what was spent; ask again shortly.",
+                    retry_after_seconds=1,
+                ) from None
+        return await self._rows.spent(
+            subject, subject_id, since=since, until=until, finished_before=finished_before
+        )
+
+
+@asynccontextmanager
+async def _open_tokens(settings: Settings, clock: Clock) -> AsyncIterator[Tokens | None]:
+    auth: Auth = settings.auth
+    if auth.jwt is None:
+        yield None
+        return
+    from service.keys.token_verifier import token_verifier
+
+    verifier = token_verifier(auth.jwt, clock, settings.limits.key)
+    await verifier.start()
+    try:
+        yield verifier
+    finally:
+        await verifier.close()

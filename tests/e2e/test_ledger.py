@@ -1,0 +1,292 @@
+"""Every request that reached a provider has one row, whatever its end was."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from tests.e2e.admin import AUTH_TOML, Admin
+from tests.e2e.conftest import StartGateway
+from tests.e2e.gateway import Gateway
+from tests.e2e.raw import Peer, request
+from tests.fakes import faults
+from tests.fakes.answers import Said
+from tests.fakes.behaviours import Answer, Behaviour, Status
+from tests.fakes.gate import Gate
+from tests.fakes.provider import FakeProvider
+
+CHAT, MESSAGES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/embeddings"
+SIMPLE, SIMPLE_STREAM = "/chat", "/stream"
+
+PRICED = "price = { input = 1.0, output = 2.0 }"
+
+
+def config(up: FakeProvider, more: str = "") -> str:
+    """One model at one provider, without retries, with clocks that tests can wait for."""
+    return f"""
+        {AUTH_TOML}
+        [retries]
+        max_attempts = 1
+        [timeouts]
+        connect_seconds = 2
+        first_token_seconds = 0.6
+        answer_seconds = 0.6
+        idle_seconds = 0.6
+        total_seconds = 5
+        {more}
+        [[providers]]
+        name = "up"
+        kind = "openai"
+        base_url = "{up.base_url}"
+        [[models]]
+        name = "m"
+        targets = [{{ provider = "up", model = "x" }}]
+        {PRICED}
+        [[providers]]
+        name = "claude"
+        kind = "anthropic"
+        base_url = "{up.origin}"
+        [[models]]
+        name = "c"
+        targets = [{{ provider = "claude", model = "x" }}]
+        {PRICED}
+        """
+
+
+@pytest.fixture(scope="module")
+def gateway(start_gateway: StartGateway, provider: FakeProvider) -> Gateway:
+    return start_gateway(config(provider))
+
+
+@pytest.fixture
+def admin(gateway: Gateway) -> Iterator[Admin]:
+    """The administrator of the module's gateway."""
+    made = Admin(gateway)
+    yield made
+    made.close()
+
+
+def body_for(path: str, *, stream: bool, model: str = "m") -> bytes:
+    """A request's body for any of the routes; eight bytes of text."""
+    text = "Hi there"
+    if path in {SIMPLE, SIMPLE_STREAM}:
+        return msgspec.json.encode({"model": model, "message": text})
+    if path == EMBEDDINGS:
+        return msgspec.json.encode({"model": model, "input": text})
+    body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": text}]}
+    body |= {"stream": True} if stream else {}
+    return msgspec.json.encode(body | ({"max_tokens": 50} if path == MESSAGES else {}))
+
+
+SURFACES = [
+    pytest.param(CHAT, False, id="chat-json"),
+    pytest.param(CHAT, True, id="chat-stream"),
+    pytest.param(MESSAGES, False, id="messages-json"),
+    pytest.param(MESSAGES, True, id="messages-stream"),
+    pytest.param(EMBEDDINGS, False, id="embeddings"),
+    pytest.param(SIMPLE, False, id="simple-json"),
+    pytest.param(SIMPLE_STREAM, True, id="simple-stream"),
+]
+
+STREAMS = [each for each in SURFACES if each.values[1]]
+
+
+def send(gateway: Gateway, path: str, stream: bool, request_id: str, model: str = "m") -> httpx.Response:
+    """The whole answer."""
+    return httpx.post(
+        gateway.origin + path,
+        content=body_for(path, stream=stream, model=model),
+        headers={"Content-Type": "application/json", "X-Request-ID": request_id},
+        trust_env=False,
+        timeout=20.0,
+    )
+
+
+def ask_for(path: str, stream: bool, request_id: str) -> bytes:
+    """The same request as bytes."""
+    line = b"X-Request-ID: " + request_id.encode()
+    return request(b"POST", path.encode(), line, body=body_for(path, stream=stream))
+
+
+def only_row(admin: Admin, request_id: str) -> dict[str, object]:
+    """The one row of this request; a second one would have come with it."""
+    [row] = admin.wait_rows(1, request_id=request_id)
+    return row
+
+
+@pytest.mark.parametrize("model", [pytest.param("m", id="openai"), pytest.param("c", id="anthropic")])
+@pytest.mark.parametrize(("path", "stream"), SURFACES)
+def test_a_complete_answer(
+    gateway: Gateway, up: FakeProvider, admin: Admin, path: str, stream: bool, model: str
+) -> None:
+    """The provider's own figures, at the configured price."""
+    if (path, model) == (EMBEDDINGS, "c"):
+        model = "m"
+    request_id = f"whole{path.replace('/', '-')}{stream}{model}"
+    up.script(Answer(said=Said("one two three", input_tokens=7, output_tokens=3)))
+    assert send(gateway, path, stream, request_id, model).status_code == 200
+    row = only_row(admin, request_id)
+    output = 0 if path == EMBEDDINGS else 3
+    assert (row["outcome"], row["estimated"], row["attempts"]) == ("complete", False, 1)
+    assert (row["input_tokens"], row["output_tokens"]) == (7, output)
+    assert row["cost_usd"] == pytest.approx((7 * 1.0 + output * 2.0) / 1e6, abs=1e-12)
+    assert (row["route"], row["model"], row["price_version"]) == (path, model, "config")
+
+
+FAILURES = [
+    pytest.param(Status(500), "upstream_error", False, id="500"),
+    pytest.param(Status(400), "upstream_error", False, id="400"),
+    pytest.param(faults.Reset(), "upstream_error", False, id="reset-before-a-byte"),
+    pytest.param(faults.Silence(), "timeout", True, id="silence"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "outcome", "used"), FAILURES)
+@pytest.mark.parametrize(("path", "stream"), SURFACES)
+def test_a_provider_that_fails_before_its_answer(
+    gateway: Gateway,
+    up: FakeProvider,
+    admin: Admin,
+    path: str,
+    stream: bool,
+    behaviour: Behaviour,
+    outcome: str,
+    used: bool,
+) -> None:
+    """A row all the same; tokens only where the provider may have worked."""
+    request_id = f"before{path.replace('/', '-')}{stream}{type(behaviour).__name__}{outcome}"
+    request_id += str(getattr(behaviour, "status", ""))
+    up.script(behaviour)
+    assert send(gateway, path, stream, request_id).status_code >= 400
+    row = only_row(admin, request_id)
+    assert (row["outcome"], row["input_tokens"] != 0) == (outcome, used)
+    assert (row["output_tokens"], row["estimated"]) == (0, used)
+
+
+BREAKS = [
+    pytest.param(faults.Reset(after=3), "upstream_truncated", id="reset"),
+    pytest.param(faults.Hangup(after=3), "upstream_truncated", id="hangup"),
+    pytest.param(faults.NoFinishReason(), "upstream_truncated", id="no-finish-reason"),
+    pytest.param(faults.ErrorEvent(after=3), "upstream_error", id="error-event"),
+    pytest.param(faults.Silence(after=3), "timeout", id="idle"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "outcome"), BREAKS)
+@pytest.mark.parametrize(("path", "stream"), STREAMS)
+def test_a_stream_that_breaks(
+    gateway: Gateway,
+    up: FakeProvider,
+    admin: Admin,
+    path: str,
+    stream: bool,
+    behaviour: Behaviour,
+    outcome: str,
+) -> None:
+    """What came of it was used, and is counted as an estimate."""
+    request_id = f"break{path.replace('/', '-')}{type(behaviour).__name__}"
+    up.script(behaviour)
+    answer = send(gateway, path, stream, request_id)
+    assert answer.status_code == 200 and "[DONE]" not in answer.text
+    row = only_row(admin, request_id)
+    assert row["outcome"] == outcome
+    assert int(str(row["output_tokens"])) > 0 and int(str(row["input_tokens"])) > 0
+
+
+@pytest.mark.parametrize(("path", "stream"), SURFACES)
+def test_a_client_that_leaves(
+    gateway: Gateway, up: FakeProvider, admin: Admin, path: str, stream: bool
+) -> None:
+    """What was generated until then."""
+    request_id = f"gone{path.replace('/', '-')}{stream}"
+    gate = Gate()
+    gate.release(3)
+    said = Said("one two three four five six")
+    up.script(Answer(said=said, gate=gate) if stream else Answer(said=said, head_gate=Gate()))
+    with Peer(gateway.origin) as peer:
+        peer.send(ask_for(path, stream, request_id))
+        if stream:
+            peer.head()
+            peer.body_until(b"one" if path != MESSAGES else b"message_start")
+        else:
+            assert up.wait_requests(1)
+    row = only_row(admin, request_id)
+    assert (row["outcome"], row["estimated"]) == ("client_abort", True)
+    assert int(str(row["input_tokens"])) > 0
+    if stream and path != MESSAGES:
+        assert int(str(row["output_tokens"])) > 0
+
+
+def test_a_killed_gateway(tmp_path: Path, up: FakeProvider) -> None:
+    """kill -9 loses no row of a finished request, and leaves one for each that ran; each exactly once."""
+    with Gateway(tmp_path) as gateway:
+        gateway.start(config(up, "[usage]").replace("idle_seconds = 0.6", "idle_seconds = 60"))
+        for number in range(5):
+            up.script(Answer(said=Said("one two")))
+            assert send(gateway, CHAT, False, f"done-{number}").status_code == 200
+        gate = Gate()
+        gate.release(4)
+        up.script(Answer(said=Said("one two three four five six"), gate=gate))
+        with Peer(gateway.origin) as peer:
+            peer.send(ask_for(CHAT, True, "cut"))
+            peer.head()
+            peer.body_until(b"one")
+            os.killpg(gateway.pid, signal.SIGKILL)
+            gateway.wait()
+        gateway.start(gateway.config_path.read_text())
+        admin = Admin(gateway)
+        rows = {str(row["request_id"]): row for row in admin.wait_rows(6)}
+        assert len(admin.rows()) == 6
+        admin.close()
+    assert rows["cut"]["outcome"] == "gateway_crash" and rows["cut"]["input_tokens"] > 0
+    assert {rows[f"done-{number}"]["outcome"] for number in range(5)} == {"complete"}
+
+
+def test_a_gateway_that_is_told_to_stop(tmp_path: Path, up: FakeProvider) -> None:
+    """Streams that the drain's limit cuts have their row when the next one starts."""
+    with Gateway(tmp_path) as gateway:
+        gateway.start(
+            config(up, "[server]\ndrain_seconds = 0.3").replace("idle_seconds = 0.6", "idle_seconds = 60")
+        )
+        gate = Gate()
+        gate.release(4)
+        up.script(Answer(said=Said("one two three four five six"), gate=gate))
+        with Peer(gateway.origin) as peer:
+            peer.send(ask_for(CHAT, True, "cut"))
+            peer.head()
+            peer.body_until(b"one")
+            gateway.send_signal(signal.SIGTERM)
+            peer.body_until(b"server_shutdown")
+            assert gateway.wait() == 0
+        gateway.start(gateway.config_path.read_text())
+        admin = Admin(gateway)
+        [row] = admin.wait_rows(1)
+        admin.close()
+    assert (row["outcome"], row["request_id"]) == ("cancelled", "cut")
+    assert row["output_tokens"] > 0
+
+
+def test_a_client_that_leaves_where_the_bill_is_wanted(tmp_path: Path, up: FakeProvider) -> None:
+    """With on_abort = "drain" the provider finishes, and its own figures are the row's."""
+    with Gateway(tmp_path) as gateway:
+        drain = '[usage]\non_abort = "drain"'
+        gateway.start(config(up, drain).replace("idle_seconds = 0.6", "idle_seconds = 60"))
+        up.script(
+            Answer(
+                said=Said("one two three four five six", input_tokens=9, output_tokens=6),
+                interval_seconds=0.2,
+            )
+        )
+        with Peer(gateway.origin) as peer:
+            peer.send(ask_for(CHAT, True, "drained"))
+            peer.head()
+            peer.body_until(b"one")
+        admin = Admin(gateway)
+        [row] = admin.wait_rows(1)
+        admin.close()
+    assert (row["outcome"], row["estimated"]) == ("client_abort", False)
+    assert (row["input_tokens"], row["output_tokens"]) == (9, 6)
