@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from service import errors, problems
+from service.docs.parts import LIMIT_HEADERS
 from service.docs.schemas import Json, reference
 from service.errors import GatewayError
 
@@ -39,22 +40,34 @@ _SHUTDOWN = errors.ServerShutdown(
     "The server is shutting down; send the request again.", retry_after_seconds=1
 )
 
+_LIMITED = ("Retry-After", *LIMIT_HEADERS)
+
 FAILURES: dict[type[GatewayError], Failure] = {
     errors.InvalidRequest: Failure(
-        "The body is not valid JSON, or a field is missing, of a wrong type or out of range; `error.param` names it.",
+        "The body is not valid JSON, or a field or parameter is missing, of a wrong type or out of range;"
+        " `error.param` names it.",
         errors.InvalidRequest("temperature: Expected `float` <= 2.0.", param="temperature"),
     ),
+    errors.InvalidApiKey: Failure(
+        "No key where one is needed, or one that is malformed, unknown, revoked or expired; or a token that does not"
+        " verify.",
+        errors.InvalidApiKey("Send a key: Authorization: Bearer psk_… or x-api-key: psk_…"),
+        ("WWW-Authenticate",),
+    ),
     errors.PermissionDenied: Failure(
-        "A server that is open by default answers only to localhost, 127.0.0.1 and [::1] as `Host`.",
-        errors.PermissionDenied(
-            "This server is open, so it answers only to localhost as Host.", param="Host"
-        ),
+        "The key may not use this route or this model; or the server is open by default, and then answers only to"
+        " localhost, 127.0.0.1 and [::1] as `Host`.",
+        errors.PermissionDenied("This needs the scope 'admin', which the key that was sent does not have."),
     ),
     errors.ModelNotFound: Failure(
         "No model has this name.",
         errors.ModelNotFound(
             "The model 'gpt-9' does not exist here; GET /v1/models lists those that do.", param="model"
         ),
+    ),
+    errors.ObjectNotFound: Failure(
+        "Nothing has this id.",
+        errors.ObjectNotFound("There is no key '7Hq2mZx0LwT9cBvE'; GET /admin/keys lists them."),
     ),
     errors.RouteNotFound: Failure(
         "No route has this path.",
@@ -88,6 +101,24 @@ FAILURES: dict[type[GatewayError], Failure] = {
         "The request does not say that its body is JSON.",
         errors.UnsupportedMediaType("Send the body as JSON with the header Content-Type: application/json."),
     ),
+    errors.LimitExceeded: Failure(
+        "A limit on requests, tokens or concurrent requests is reached: of the key, its user or tenant, the model, the"
+        " route or the address.",
+        errors.LimitExceeded(
+            "The limit of this API key is reached: 60 requests a minute, 60 at once. Send it again in 1 s.",
+            retry_after_seconds=1,
+        ),
+        _LIMITED,
+    ),
+    errors.BudgetExceeded: Failure(
+        "A budget has less left than the request may cost at most; without `Retry-After` it never renews.",
+        errors.BudgetExceeded(
+            "The budget of this API key, 20 USD a month, has less left than this request may cost. It renews in"
+            " 86400 s: wait, ask for fewer tokens (max_tokens), or have the budget raised.",
+            retry_after_seconds=86_400,
+        ),
+        _LIMITED,
+    ),
     errors.ProviderRejected: Failure(
         "The provider refused the request (400, 404, 413, 422 and the like): its status, message and code.",
         _REJECTED,
@@ -115,6 +146,13 @@ FAILURES: dict[type[GatewayError], Failure] = {
     errors.ProviderTimedOut: Failure(
         "The provider did not answer, or stopped answering, within its time.",
         errors.ProviderTimedOut("The provider sent nothing for 30 seconds."),
+    ),
+    errors.StoreUnavailable: Failure(
+        "The database or Redis is away, and without it nobody can tell whether this may be done.",
+        errors.StoreUnavailable(
+            "The database is away or too slow; ask again shortly.", retry_after_seconds=1
+        ),
+        ("Retry-After",),
     ),
     errors.ServerDraining: Failure("The server is shutting down.", _DRAINING, ("Retry-After",)),
     errors.ServerShutdown: Failure(
@@ -146,6 +184,8 @@ ANY_BODY = (
 
 ANY_MODEL = (
     errors.ModelNotFound,
+    errors.LimitExceeded,
+    errors.BudgetExceeded,
     errors.ProviderRejected,
     errors.ProviderAuthFailed,
     errors.ProviderRateLimited,

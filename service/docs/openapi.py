@@ -16,37 +16,48 @@ from service.docs.failures import (
     error_responses,
     is_anthropic,
 )
-from service.docs.parts import HEADERS, MODEL_HEADERS, PARAMETERS, PATH_PARAMETERS
-from service.docs.routes import ROUTES, TAGS, Events, Route
+from service.docs.parts import HEADERS, KNOWN_PARAMETERS, LIMIT_HEADERS, MODEL_HEADERS, PARAMETERS
+from service.docs.route import Events, Route
+from service.docs.routes import ROUTES, TAGS
 from service.docs.schemas import Json, component_schemas, reference
+from service.docs.security import OPERATORS, SCHEMES, WITHOUT_KEY, Scopes, requirement
+from service.errors import GatewayError
 from service.problems import Problem
 
 DESCRIPTION = """\
 One service in front of any model provider, for OpenAI's and Anthropic's SDKs.
 
 Every answer has an `X-Request-ID`. Every error is `application/problem+json` (RFC 9457) with OpenAI's `error` in \
-the same body, or Anthropic's on its routes. A model named `sim` is simulated: the same answer for the same request, \
+the same body, or Anthropic's on its routes. A server that asks for keys takes them as `Authorization: Bearer psk_…` or \
+as `x-api-key`. A model named `sim` is simulated: the same answer for the same request, \
 and `sim-<tokens>-<ms>ms` streams that many tokens at that pace.
 """
 
 EVENT_STREAM = "text/event-stream"
+CSV = "text/csv"
+
+CSV_TEXT: Json = {
+    "description": "The same as CSV (RFC 4180, UTF-8), a line for each entry of `data` below a head.",
+    "type": "string",
+}
+
+Routes = Mapping[tuple[str, str], Route]
 
 
 def complete(
-    document: Json, structs: Iterable[type[msgspec.Struct]], routes: Mapping[tuple[str, str], Route] = ROUTES
+    document: Json, structs: Iterable[type[msgspec.Struct]], scopes: Scopes, routes: Routes = ROUTES
 ) -> Json:
-    """The published document. structs: those that routes take and give.
+    """The published document.
 
+    structs: those that routes take and give. scopes: which routes ask for a key, and what it must allow.
     Raises KeyError for an operation that has no row in `routes`.
     """
     held = [struct for route in routes.values() if route.events for struct in route.events.holds]
     answers: Json = {}
-    paths = {
-        path: {
-            method: _operation(method, path, found, routes, answers) for method, found in sorted(item.items())
-        }
-        for path, item in _in_order(document["paths"], routes)
-    }
+    paths: Json = {}
+    for method, path in _in_order(document["paths"], routes):
+        found, route = document["paths"][path][method], routes[method, path]
+        paths.setdefault(path, {})[method] = _operation((method, path), found, route, scopes, answers)
     return {
         "openapi": "3.1.0",
         "info": document["info"]
@@ -60,6 +71,7 @@ def complete(
         "paths": paths,
         "components": {
             "schemas": component_schemas([*structs, *held, Problem]),
+            "securitySchemes": SCHEMES,
             "responses": dict(sorted(answers.items())),
             "parameters": PARAMETERS,
             "headers": HEADERS,
@@ -68,33 +80,44 @@ def complete(
     }
 
 
-def _in_order(paths: Json, routes: Mapping[tuple[str, str], Route]) -> list[tuple[str, Json]]:
-    """The paths as the table has them, so that readers meet the important ones first."""
-    rank = {path: number for number, (_, path) in enumerate(routes)}
-    return sorted(paths.items(), key=lambda item: rank.get(item[0], len(rank)))
+def _in_order(paths: Json, routes: Routes) -> list[tuple[str, str]]:
+    """Methods and paths as the table has them, so that readers meet the important ones first."""
+    rank = {key: number for number, key in enumerate(routes)}
+    return sorted(((method, path) for path, item in paths.items() for method in item), key=rank.__getitem__)
 
 
-def _operation(
-    method: str, path: str, found: Json, routes: Mapping[tuple[str, str], Route], answers: Json
-) -> Json:
-    """One route. Adds to `answers` the errors that it shares with others."""
-    route = routes[method, path]
+def _operation(key: tuple[str, str], found: Json, route: Route, scopes: Scopes, answers: Json) -> Json:
+    """One route; key: its method and path. Adds to `answers` the errors that it shares with others."""
+    _, path = key
     operation: Json = {
         "tags": [route.tag],
         "operationId": route.name,
         "summary": route.summary,
         "description": " ".join(filter(None, (found.get("description", ""), route.description))),
+        "security": OPERATORS if route.for_operators else requirement(key, scopes),
         "parameters": _parameters(found.get("parameters", []), route, path),
     }
     if "requestBody" in found:
         operation["requestBody"] = _request_body(found["requestBody"], route)
-    responses = {"200": _success(found["responses"]["200"], route)}
-    kinds = [*ANY_ROUTE, *(ANY_BODY if "requestBody" in found else ())]
-    kinds += [*(ANY_MODEL if route.asks_model else ()), *route.failures]
+    responses = {
+        status: _success(answer, route) for status, answer in found["responses"].items() if status < "300"
+    }
+    kinds = _errors(route, has_body="requestBody" in found, asks_who=key in scopes)
     for status, (name, response) in error_responses(kinds, anthropic=is_anthropic(path)).items():
         answers[name] = response
         responses[status] = {"$ref": f"#/components/responses/{name}"}
     return operation | {"responses": responses}
+
+
+def _errors(route: Route, *, has_body: bool, asks_who: bool) -> set[type[GatewayError]]:
+    """All that the route can answer with."""
+    return {
+        *ANY_ROUTE,
+        *(WITHOUT_KEY if asks_who else ()),
+        *(ANY_BODY if has_body else ()),
+        *(ANY_MODEL if route.asks_model else ()),
+        *route.failures,
+    }
 
 
 def _parameters(found: list[Json], route: Route, path: str) -> list[Json]:
@@ -104,25 +127,41 @@ def _parameters(found: list[Json], route: Route, path: str) -> list[Json]:
             "traceparent",
             *(("anthropic-version", "anthropic-beta") if is_anthropic(path) else ("openai-beta",)),
         ]
-    own = [one | PATH_PARAMETERS.get(one["name"], {}) for one in found]
+    own = [_parameter(one) for one in found]
     return [*own, *({"$ref": f"#/components/parameters/{name}"} for name in names)]
+
+
+def _parameter(found: Json) -> Json:
+    """One that the framework found, as text unless more is known; not the `null` that stands for its absence."""
+    kept = {key: found[key] for key in ("name", "in", "description", "required") if found.get(key)}
+    return {**kept, "schema": {"type": "string"}, **KNOWN_PARAMETERS.get(found["name"], {})}
 
 
 def _request_body(found: Json, route: Route) -> Json:
     content = {kind: body | {"examples": route.requests} for kind, body in found["content"].items()}
-    return {"required": True, "content": content}
+    return {"required": route.needs_body, "content": content}
 
 
 def _success(found: Json, route: Route) -> Json:
-    names = ["X-Request-ID", *(MODEL_HEADERS if route.asks_model else ())]
-    content = {kind: _answer(body, route) for kind, body in found["content"].items() if kind != EVENT_STREAM}
-    if route.events:
-        content[EVENT_STREAM] = _event_stream(route.events)
-    return {
+    names = ["X-Request-ID"]
+    names += [*MODEL_HEADERS, *LIMIT_HEADERS] if route.asks_model else []
+    names += ["Link"] if route.csv else []
+    answer = {
         "description": found["description"],
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
-        "content": content,
     }
+    content = _contents(found.get("content", {}), route)
+    return answer | ({"content": content} if content else {})
+
+
+def _contents(found: Json, route: Route) -> Json:
+    """By media type. An answer without a body has none."""
+    content = {kind: _answer(body, route) for kind, body in found.items() if kind != EVENT_STREAM}
+    if route.csv:
+        content[CSV] = {"schema": CSV_TEXT, "examples": route.csv}
+    if route.events:
+        content[EVENT_STREAM] = _event_stream(route.events)
+    return content
 
 
 def _answer(body: Json, route: Route) -> Json:

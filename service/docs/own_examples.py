@@ -76,9 +76,17 @@ BATCH_ANSWERS: Json = {
 
 OK_ANSWERS: Json = {"ok": {"summary": "All is well", "value": {"status": "ok"}}}
 
+READY_ANSWERS: Json = OK_ANSWERS | {
+    "verbose": {
+        "summary": "Each check, with ?verbose",
+        "value": {"status": "ok", "accepting": "ok", "database": "ok"},
+    }
+}
+
 HEALTH_ANSWERS: Json = {
+    "brief": {"summary": "For everybody", "value": {"status": "ok", "version": "0.1.0"}},
     "ok": {
-        "summary": "One model was used",
+        "summary": "For operators; one model was used",
         "value": {
             "status": "ok",
             "version": "0.1.0",
@@ -94,9 +102,9 @@ HEALTH_ANSWERS: Json = {
                     "circuit": "closed",
                 }
             },
-            "checks": {"accepting": "ok"},
+            "checks": {"accepting": "ok", "database": "ok"},
         },
-    }
+    },
 }
 
 METRICS_ANSWERS: Json = {
@@ -105,5 +113,18 @@ METRICS_ANSWERS: Json = {
         "value": "# HELP penstock_requests_total Requests answered.\n"
         "# TYPE penstock_requests_total counter\n"
         'penstock_requests_total{outcome="complete",route="/chat",status="200"} 1.0\n',
+    }
+}
+
+SUMMARY_ANSWERS: Json = {
+    "summary": {
+        "summary": "After two requests",
+        "value": {
+            "total_requests": 2,
+            "total_cost_usd": 0.000264,
+            "avg_latency_ms": 412.5,
+            "total_input_tokens": 38,
+            "total_output_tokens": 56,
+        },
     }
 }

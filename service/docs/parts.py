@@ -1,6 +1,24 @@
 """Headers and parameters that many routes share. Data only."""
 
-from service.docs.schemas import Json
+from service.docs.schemas import Json, reference
+
+
+def _openai_limit(unit: str, limit: str) -> dict[str, Json]:
+    """OpenAI's three headers for the tightest limit of requests or of tokens."""
+    texts = {
+        "limit": (f"As OpenAI has it: how many {unit} the tightest limit allows.", limit),
+        "remaining": (f"How many {unit} are left of it.", limit),
+        "reset": ("After which time all of it is there again: `120ms`, `1s`, `6m0s`.", "1s"),
+    }
+    return {
+        f"x-ratelimit-{part}-{unit}": {
+            "description": description,
+            "schema": {"type": "string" if part == "reset" else "integer"},
+            "example": example if part == "reset" else int(example),
+        }
+        for part, (description, example) in texts.items()
+    }
+
 
 HEADERS: dict[str, Json] = {
     "X-Request-ID": {
@@ -49,10 +67,36 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string"},
         "example": "OPTIONS, POST",
     },
+    "WWW-Authenticate": {
+        "description": "How to show a key (RFC 6750).",
+        "schema": {"type": "string"},
+        "example": "Bearer",
+    },
+    "RateLimit-Policy": {
+        "description": "The tightest of the request's limits: its quota `q` and window `w` in seconds; money in"
+        " millionths of a dollar. Not where nothing is limited (draft-ietf-httpapi-ratelimit-headers-11).",
+        "schema": {"type": "string"},
+        "example": '"key-requests";q=60;w=60',
+    },
+    "RateLimit": {
+        "description": "What is left of it, `r`, and in how many seconds there is more, `t`.",
+        "schema": {"type": "string"},
+        "example": '"key-requests";r=59;t=1',
+    },
+    **_openai_limit("requests", "60"),
+    **_openai_limit("tokens", "100000"),
+    "Link": {
+        "description": 'Of CSV, which has no place for it: the next page, as `rel="next"` (RFC 8288).',
+        "schema": {"type": "string"},
+        "example": '<?limit=100&after=WzE3OTUyNTE4NTEuNSwidXNlXzEiXQ>; rel="next"',
+    },
 }
 
 MODEL_HEADERS = tuple(name for name in HEADERS if name.startswith("X-Penstock-"))
 """Those of answers that asked a model."""
+
+LIMIT_HEADERS = tuple(name for name in HEADERS if name.lower().startswith(("ratelimit", "x-ratelimit")))
+"""Those that say how much of the caller's limits is left."""
 
 
 def _passed_on(name: str) -> Json:
@@ -87,11 +131,28 @@ PARAMETERS: dict[str, Json] = {
 }
 """For `components.parameters`."""
 
-PATH_PARAMETERS: dict[str, Json] = {
+KNOWN_PARAMETERS: dict[str, Json] = {
     "model_id": {
         "description": "The model's id. It may contain slashes, written as they are or as `%2F`.",
         "schema": {"type": "string", "minLength": 1},
         "example": "sim",
     },
+    "key_id": {
+        "description": "The key's id, the part between the underscores of `psk_…_…`; no secret.",
+        "schema": {"type": "string", "minLength": 1},
+    },
+    "tenant_id": {
+        "description": "The tenant, as keys and tokens name it. It may contain slashes, as they are or as `%2F`.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "acme",
+    },
+    "user_id": {
+        "description": "The user, as keys and tokens name it. It may contain slashes, as they are or as `%2F`.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": "ada",
+    },
+    "limit": {"schema": {"type": "integer", "minimum": 1}},
+    "group_by": {"schema": {"type": "string", "enum": ["day", "model", "key"]}},
+    "outcome": {"schema": reference("Outcome")},
 }
-"""What the framework doesn't know of the parameters that it found in paths, by their names."""
+"""What the framework doesn't know of the parameters that it found in paths and queries, by their names."""

@@ -3,198 +3,30 @@
 A route without a row here is an error in a test, and then in `service.docs.openapi`.
 """
 
-import msgspec
-
-from service.docs import anthropic_examples as anthropic
-from service.docs import openai_examples as openai
-from service.docs import own_examples as own
-from service.docs.schemas import Json, reference
-from service.errors import GatewayError, ModelNotFound
-from service.wire.anthropic import StreamEvent
-from service.wire.openai import ChatCompletionChunk, Completion
-from service.wire.simple import SimpleDone, SimpleToken
+from service.docs.admin_routes import ADMIN_ROUTES
+from service.docs.inference_routes import INFERENCE_ROUTES
+from service.docs.operating_routes import DOCUMENTATION_ROUTES, OPERATING_ROUTES
+from service.docs.route import Route
+from service.docs.usage_routes import USAGE_ROUTES
 
 TAGS = {
     "OpenAI": "For OpenAI's SDKs and whatever speaks like them. Every route works in front of every provider"
     " that offers the operation, Anthropic's too.",
     "Anthropic": "For Anthropic's SDKs, in front of every provider. Errors have Anthropic's shape.",
     "Simple": "For apps without an SDK: one message in, one answer out.",
+    "Usage": "What requests used and cost, from the ledger: one row for every request that reached a provider. As JSON,"
+    " or as CSV for `Accept: text/csv`.",
+    "Administration": "For whoever hands out keys. Every route needs the admin key, or a key with the scope `admin`,"
+    " on an open server too.",
     "Operating": "For whoever runs the server. No route here asks a provider anything.",
     "Documentation": "This document, and the page that shows it.",
 }
 
-
-class Events(msgspec.Struct, frozen=True):
-    """A streamed answer. holds: the types of its events' data; examples: by name.
-
-    end_mark: the data of the event that says that all is there, where it is no JSON.
-    """
-
-    description: str
-    holds: tuple[type[msgspec.Struct], ...]
-    examples: Json
-    end_mark: str = "[DONE]"
-
-
-class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """One row. `name` is the operation id; requests and answers: examples by name.
-
-    failures: beside those that every route has. asks_model: answers have the headers that say
-    which model answered. events: beside a whole answer, or instead of one.
-    """
-
-    tag: str
-    name: str
-    summary: str
-    description: str = ""
-    requests: Json = {}
-    answers: Json = {}
-    answer_schema: Json | None = None
-    events: Events | None = None
-    failures: tuple[type[GatewayError], ...] = ()
-    asks_model: bool = False
-    parameters: tuple[str, ...] = ()
-
-
-_ENDS = (
-    " Comment lines (`: heartbeat`) keep a silent stream alive. A stream that breaks off ends with an `error`"
-    " event, and then %s never comes: without it an answer is not complete."
-)
-
-_CHAT_EVENTS = Events(
-    "Each `data:` line holds a chunk; after the last one comes `data: [DONE]`. The usage chunk comes only with"
-    " `stream_options.include_usage`." + _ENDS % "`[DONE]`",
-    (ChatCompletionChunk,),
-    openai.CHAT_STREAMS,
-)
-
-_COMPLETION_EVENTS = Events(
-    "Each `data:` line holds a piece; after the last one comes `data: [DONE]`." + _ENDS % "`[DONE]`",
-    (Completion,),
-    openai.COMPLETION_STREAMS,
-)
-
-_MESSAGE_EVENTS = Events(
-    "Each event has its name in `event:` and again as `type` in its `data:`: `message_start`, then each block's"
-    " `content_block_start`, `content_block_delta`s and `content_block_stop`, then `message_delta` and"
-    " `message_stop`." + _ENDS % "`message_stop`",
-    (StreamEvent,),
-    anthropic.MESSAGES_STREAMS,
-    end_mark="",
-)
-
-_SIMPLE_EVENTS = Events(
-    'Each `data:` line holds `{"token": …}`; then one holds what the answer took, with `"done": true`; then'
-    " comes `data: [DONE]`." + _ENDS % "`[DONE]`",
-    (SimpleToken, SimpleDone),
-    own.SIMPLE_STREAMS,
-)
-
 ROUTES: dict[tuple[str, str], Route] = {
-    ("post", "/v1/chat/completions"): Route(
-        tag="OpenAI",
-        name="createChatCompletion",
-        summary="Answer a conversation",
-        description="Fields that are not listed go to the provider untouched, and unknown fields of its answer"
-        " come back untouched.",
-        requests=openai.CHAT_REQUESTS,
-        answers=openai.CHAT_ANSWERS,
-        events=_CHAT_EVENTS,
-        asks_model=True,
-    ),
-    ("post", "/v1/completions"): Route(
-        tag="OpenAI",
-        name="createCompletion",
-        summary="Continue a text",
-        description="For OpenAI-compatible providers and the simulated model; Anthropic's have no such operation.",
-        requests=openai.COMPLETION_REQUESTS,
-        answers=openai.COMPLETION_ANSWERS,
-        events=_COMPLETION_EVENTS,
-        asks_model=True,
-    ),
-    ("post", "/v1/embeddings"): Route(
-        tag="OpenAI",
-        name="createEmbedding",
-        summary="Turn texts into vectors",
-        requests=openai.EMBEDDING_REQUESTS,
-        answers=openai.EMBEDDING_ANSWERS,
-        asks_model=True,
-    ),
-    ("get", "/v1/models"): Route(
-        tag="OpenAI", name="listModels", summary="List the models", answers=openai.MODELS_ANSWERS
-    ),
-    ("get", "/v1/models/{model_id}"): Route(
-        tag="OpenAI",
-        name="getModel",
-        summary="Show one model",
-        answers=openai.MODEL_ANSWERS,
-        failures=(ModelNotFound,),
-    ),
-    ("post", "/v1/messages"): Route(
-        tag="Anthropic",
-        name="createMessage",
-        summary="Answer a conversation",
-        requests=anthropic.MESSAGES_REQUESTS,
-        answers=anthropic.MESSAGES_ANSWERS,
-        events=_MESSAGE_EVENTS,
-        asks_model=True,
-    ),
-    ("post", "/v1/messages/count_tokens"): Route(
-        tag="Anthropic",
-        name="countTokens",
-        summary="Count input tokens",
-        requests=anthropic.COUNT_TOKENS_REQUESTS,
-        answers=anthropic.COUNT_TOKENS_ANSWERS,
-        asks_model=True,
-    ),
-    ("post", "/chat"): Route(
-        tag="Simple",
-        name="chat",
-        summary="Answer a message",
-        description="Without `model` the first configured one answers.",
-        requests=own.SIMPLE_REQUESTS,
-        answers=own.SIMPLE_ANSWERS,
-        asks_model=True,
-    ),
-    ("post", "/stream"): Route(
-        tag="Simple",
-        name="streamChat",
-        summary="Stream the answer to a message",
-        description="Without `model` the first configured one answers.",
-        requests=own.SIMPLE_REQUESTS,
-        events=_SIMPLE_EVENTS,
-        asks_model=True,
-    ),
-    ("post", "/chat/batch"): Route(
-        tag="Simple",
-        name="chatBatch",
-        summary="Answer up to 100 messages",
-        requests=own.BATCH_REQUESTS,
-        answers=own.BATCH_ANSWERS,
-        answer_schema=reference("BatchAnswer"),
-    ),
-    ("get", "/livez"): Route(tag="Operating", name="livez", summary="Does it run?", answers=own.OK_ANSWERS),
-    ("get", "/readyz"): Route(
-        tag="Operating",
-        name="readyz",
-        summary="Does it take requests?",
-        answers=own.OK_ANSWERS,
-        parameters=("verbose",),
-    ),
-    ("get", "/healthz"): Route(
-        tag="Operating", name="healthz", summary="Does it run?", answers=own.OK_ANSWERS
-    ),
-    ("get", "/health"): Route(
-        tag="Operating", name="health", summary="How are the models?", answers=own.HEALTH_ANSWERS
-    ),
-    ("get", "/metrics"): Route(
-        tag="Operating", name="metrics", summary="Counters for Prometheus", answers=own.METRICS_ANSWERS
-    ),
-    ("get", "/openapi.json"): Route(
-        tag="Documentation",
-        name="openapi",
-        summary="This document",
-        answer_schema={"type": "object", "description": "An OpenAPI 3.1 document."},
-    ),
-    ("get", "/docs"): Route(tag="Documentation", name="docs", summary="The page that shows it"),
+    **INFERENCE_ROUTES,
+    **USAGE_ROUTES,
+    **ADMIN_ROUTES,
+    **OPERATING_ROUTES,
+    **DOCUMENTATION_ROUTES,
 }
+"""By method and path, in the order in which the document has them."""

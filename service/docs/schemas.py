@@ -14,8 +14,12 @@ Json = dict[str, Any]
 
 PREFIX = "#/components/schemas/"
 
-DIALECTS = {"anthropic": "Anthropic", "openai_answers": "OpenAI", "openai_requests": "OpenAI"}
-"""By module: the word before the name of a Struct whose name both dialects have."""
+PREFIXES = {
+    "anthropic": "Anthropic",
+    "openai_answers": "OpenAI",
+    "openai_requests": "OpenAI",
+}
+"""By module: the word before the name of a Struct whose name another one has too."""
 
 BATCH_ANSWER: Json = {
     "title": "BatchAnswer",
@@ -91,7 +95,7 @@ def _anthropic_problem(problem: Json) -> Json:
 def _unique_name(name: str) -> str:
     """msgspec gives Structs of equal names their modules' too: `service.wire.anthropic.Usage`."""
     *modules, own = name.split(".")
-    return DIALECTS[modules[-1]] + own if modules else own
+    return PREFIXES[modules[-1]] + own if modules else own
 
 
 def _tidy(schema: Any) -> Any:
@@ -105,7 +109,17 @@ def _tidy(schema: Any) -> Any:
         return tidy | reference(_unique_name(tidy["$ref"].removeprefix(PREFIX)))
     if "default" in tidy and tidy["default"] is None:
         del tidy["default"]
+    if tidy.get("format") == "decimal":
+        # Exact money, which msgspec would send as text and our encoder sends as a number.
+        tidy = {key: value for key, value in tidy.items() if key != "format"} | {"type": "number"}
+    if isinstance(tidy.get("pattern"), str):
+        tidy["pattern"] = _portable(tidy["pattern"])
     return _with_null_type(tidy)
+
+
+def _portable(pattern: str) -> str:
+    """A Python pattern with the anchors of JSON Schema's (ECMA-262)."""
+    return pattern.replace(r"\A", "^").replace(r"\Z", "$")
 
 
 def _with_null_type(schema: Json) -> Json:

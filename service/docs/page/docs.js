@@ -5,6 +5,8 @@
 const base = new URL(".", location.href).href.replace(/\/$/, "");
 const MAX_EVENTS_SHOWN = 400;
 let spec;
+// The caller's key: here and nowhere else, gone when the page is.
+let key = "";
 
 // --- building blocks -------------------------------------------------------------------------
 
@@ -116,14 +118,39 @@ function nested(reference) {
   return box;
 }
 
-const bodySchema = (schema) =>
-  schema.$ref ? fields(resolve(schema)) : h("p", { class: "hint" }, prose(schema.description), ` (${typeOf(schema)})`);
+const bodySchema = (schema) => (schema.$ref ? fields(resolve(schema))
+  : h("div", {}, h("p", { class: "hint" }, prose(schema.description), ` (${typeOf(schema)})`), held(schema).map(nested)));
 
 // A stream's events: what it says of them, and what their data may hold.
 function eventSchema(schema) {
   const { data } = schema.anyOf.find((part) => part.properties).properties;
   const inside = (data.anyOf || [data]).map((part) => part.contentSchema).find(Boolean);
   return h("div", {}, h("p", { class: "hint" }, prose(schema.description)), held(inside).map(nested));
+}
+
+// --- keys ------------------------------------------------------------------------------------
+
+const mustHaveKey = (operation) => operation.security.length > 0 && operation.security.every((way) => Object.keys(way).length);
+
+// What a route asks of its caller, in a sentence; nothing for those that are open to everybody.
+function keySentence({ security }) {
+  if (!security.length) return null;
+  const scope = Object.values(security[0])[0][0];
+  return h("p", { class: "hint" }, mustHaveKey({ security }) ? "Needs a key" : "Send a key", scope ? [" with the scope ", h("code", {}, scope)] : null,
+    mustHaveKey({ security }) ? "." : " where this server asks for keys.");
+}
+
+// Calls `changed` whenever another key was typed in.
+const keyed = (changed) => document.addEventListener("keychange", changed);
+
+function keyField() {
+  const input = h("input", {
+    type: "password", placeholder: PLACEHOLDER, autocomplete: "off", spellcheck: "false", "aria-label": "Key",
+    title: "Sent with every request from this page, and forgotten with it",
+  });
+  input.addEventListener("input", () => { key = input.value.trim(); });
+  input.addEventListener("change", () => document.dispatchEvent(new Event("keychange")));
+  return input;
 }
 
 // --- one route -------------------------------------------------------------------------------
@@ -158,10 +185,13 @@ function answer(status, found) {
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-function curl(method, url, body) {
+const PLACEHOLDER = "psk_…";
+
+function curl(method, url, body, headers = {}) {
   const streams = /"stream"\s*:\s*true/.test(body || "") || url.endsWith("/stream");
   const parts = [`curl ${streams ? "-N " : ""}${quoted(url)}`];
   if (method !== "get" && method !== "post") parts[0] += ` -X ${method.toUpperCase()}`;
+  for (const [name, value] of Object.entries(headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
   if (body != null) parts.push("-H 'Content-Type: application/json'", `-d ${quoted(body)}`);
   return parts.join(" \\\n    ");
 }
@@ -169,7 +199,9 @@ function curl(method, url, body) {
 function inputs(list, changed) {
   const made = list.filter((one) => one.in === "path" || one.in === "query").map((one) => {
     const flag = one.allowEmptyValue;
-    const input = h("input", flag ? { type: "checkbox" } : { type: "text", value: one.example || "", spellcheck: "false" });
+    const values = resolve(one.schema).enum;
+    const input = values ? h("select", {}, ["", ...values].map((value) => h("option", {}, value)))
+      : h("input", flag ? { type: "checkbox" } : { type: "text", value: one.example || "", spellcheck: "false" });
     input.addEventListener("input", changed);
     return { one, input, label: h("label", {}, flag ? [input, one.name] : [one.name, input]) };
   });
@@ -187,6 +219,12 @@ function inputs(list, changed) {
   return { labels: made.map(({ label }) => label), url };
 }
 
+// The media types of a whole answer, the usual one first.
+function answerTypes({ responses }) {
+  const [, found] = Object.entries(responses).find(([status]) => status[0] === "2");
+  return Object.keys(found.content || {}).filter((type) => type !== "text/event-stream");
+}
+
 function tryIt(path, method, operation, list) {
   const body = operation.requestBody && Object.values(operation.requestBody.content)[0];
   const examples = Object.values((body && body.examples) || {});
@@ -195,16 +233,20 @@ function tryIt(path, method, operation, list) {
   const hint = h("p", { class: "hint", role: "status" });
   const area = body && h("textarea", { spellcheck: "false", autocapitalize: "off", "aria-label": "Request body" });
   const given = inputs(list, refresh);
+  const types = answerTypes(operation);
+  const accept = types.length > 1 && h("select", { "aria-label": "Answer as", onchange: refresh }, types.map((type) => h("option", {}, type)));
   const out = h("div", { class: "try", "aria-live": "polite" });
   const send = h("button", { type: "button", class: "main", onclick: go }, "Send");
   const stop = h("button", { type: "button", disabled: true }, "Stop");
 
   function refresh() {
     const text = area ? area.value : null;
-    shown.pre.textContent = curl(method, given.url(path), text);
+    const headers = key || mustHaveKey(operation) ? { Authorization: `Bearer ${PLACEHOLDER}` } : {};
+    shown.pre.textContent = curl(method, given.url(path), text, { ...headers, ...wanted() });
     hint.textContent = "";
     try { if (area) JSON.parse(text); } catch (error) { hint.textContent = `Not JSON yet: ${error.message}`; }
   }
+  const wanted = () => (accept && accept.selectedIndex ? { Accept: accept.value } : {});
   function fill(example) {
     area.value = pretty(example.value);
     area.rows = Math.min(area.value.split("\n").length + 1, 24);
@@ -216,8 +258,11 @@ function tryIt(path, method, operation, list) {
     send.disabled = true;
     stop.disabled = false;
     stop.onclick = () => control.abort();
-    const init = { method: method.toUpperCase(), signal: control.signal, cache: "no-store" };
-    if (area) Object.assign(init, { body: area.value, headers: { "Content-Type": "application/json" } });
+    const init = { method: method.toUpperCase(), signal: control.signal, cache: "no-store", headers: wanted() };
+    if (area) {
+      init.body = area.value;
+      init.headers["Content-Type"] = "application/json";
+    }
     await ask(given.url(path), init, out);
     send.disabled = false;
     stop.disabled = true;
@@ -229,10 +274,11 @@ function tryIt(path, method, operation, list) {
     });
     fill(examples[0] || { value: {} });
   } else refresh();
+  keyed(refresh);
   const choice = examples.length > 1 && h("select", {
     "aria-label": "Example", onchange: (event) => fill(examples[event.target.selectedIndex]),
   }, examples.map((one) => h("option", {}, one.summary)));
-  return h("div", { class: "try" }, h("h3", {}, "Try it"), given.labels, choice ? h("div", { class: "bar" }, choice) : null,
+  return h("div", { class: "try" }, h("h3", {}, "Try it"), keySentence(operation), given.labels, accept ? h("label", {}, "Answer as", accept) : null, choice ? h("div", { class: "bar" }, choice) : null,
     area || null, hint, h("div", { class: "bar" }, send, stop, area ? h("span", { class: "hint" }, "Ctrl + Enter") : null),
     out, h("h3", {}, "With curl"), shown);
 }
@@ -244,7 +290,8 @@ function route(path, method, operation) {
   const streams = answers.some(([, found]) => (found.content || {})["text/event-stream"]);
   const box = h("details", { class: "route", id: operation.operationId },
     h("summary", {}, h("span", { class: `verb ${method}` }, method.toUpperCase()), h("span", { class: "path" }, path),
-      streams ? h("span", { class: "live" }, "streams") : null, h("span", { class: "what" }, operation.summary)));
+      streams ? h("span", { class: "live" }, "streams") : null,
+      mustHaveKey(operation) ? h("span", { class: "live" }, "needs a key") : null, h("span", { class: "what" }, operation.summary)));
   box.addEventListener("toggle", () => {
     box.append(h("div", { class: "inside" },
       operation.description ? h("p", {}, prose(operation.description)) : null,
@@ -257,13 +304,16 @@ function route(path, method, operation) {
 
 // --- asking the server -----------------------------------------------------------------------
 
+// `init` with the key, if one was typed in.
+const withKey = (init) => (key ? { ...init, headers: { ...init.headers, Authorization: `Bearer ${key}` } } : init);
+
 async function ask(url, init, out) {
   const began = performance.now();
   const ms = () => `${Math.round(performance.now() - began)} ms`;
   const status = h("p", { class: "status" }, "Waiting …");
   out.replaceChildren(status);
   try {
-    const reply = await fetch(url, init);
+    const reply = await fetch(url, withKey(init));
     status.classList.toggle("bad", !reply.ok);
     const line = `${reply.status} ${reply.statusText}`;
     const type = reply.headers.get("content-type") || "";
@@ -273,7 +323,7 @@ async function ask(url, init, out) {
     } else {
       const text = await reply.text();
       status.textContent = `${line}, ${ms()}`;
-      out.append(code(type.includes("json") ? tidy(text) : text.slice(0, 20000), type.includes("json")));
+      if (text) out.append(code(type.includes("json") ? tidy(text) : text.slice(0, 20000), type.includes("json")));
     }
     out.append(h("details", { class: "grows" }, h("summary", {}, "Headers"),
       h("pre", { tabindex: "0" }, [...reply.headers].map(([name, value]) => `${name}: ${value}`).join("\n"))));
@@ -328,11 +378,14 @@ async function showStream(reply, out, note) {
 
 // --- the page --------------------------------------------------------------------------------
 
+// What SDKs, which all want a key, are told where none is asked for.
+const unused = () => (key ? PLACEHOLDER : "unused");
+
 const QUICK = {
-  curl: (url) => curl("post", `${url}/stream`, '{"message": "Hello!"}'),
+  curl: (url) => curl("post", `${url}/stream`, '{"message": "Hello!"}', key ? { Authorization: `Bearer ${PLACEHOLDER}` } : {}),
   "Python, openai": (url) => `from openai import OpenAI
 
-client = OpenAI(base_url="${url}/v1", api_key="unused")
+client = OpenAI(base_url="${url}/v1", api_key="${unused()}")
 for chunk in client.chat.completions.create(
     model="sim", stream=True,
     messages=[{"role": "user", "content": "Hello!"}],
@@ -340,7 +393,7 @@ for chunk in client.chat.completions.create(
     print(chunk.choices[0].delta.content or "", end="", flush=True)`,
   "Python, anthropic": (url) => `from anthropic import Anthropic
 
-client = Anthropic(base_url="${url}", api_key="unused")
+client = Anthropic(base_url="${url}", api_key="${unused()}")
 with client.messages.stream(
     model="sim", max_tokens=100,
     messages=[{"role": "user", "content": "Hello!"}],
@@ -349,7 +402,7 @@ with client.messages.stream(
         print(text, end="", flush=True)`,
   Node: (url) => `import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "${url}/v1", apiKey: "unused" });
+const client = new OpenAI({ baseURL: "${url}/v1", apiKey: "${unused()}" });
 const stream = await client.chat.completions.create({
   model: "sim", stream: true,
   messages: [{ role: "user", content: "Hello!" }],
@@ -370,15 +423,18 @@ function hero() {
     return Object.assign(tab, { pick });
   });
   tabs[0].pick();
+  keyed(() => tabs.find((tab) => tab.getAttribute("aria-selected") === "true").pick());
   const models = h("dd", {}, "…");
   const facts = h("dl", { class: "facts" },
     h("dt", {}, "Address"), h("dd", {}, h("code", {}, base)),
     h("dt", {}, "OpenAI"), h("dd", {}, h("code", {}, `${base}/v1`)),
     h("dt", {}, "Anthropic"), h("dd", {}, h("code", {}, base)),
+    h("dt", {}, "Key"), h("dd", {}, keyField()),
     h("dt", {}, "Models"), models);
   document.getElementById("hero").append(h("div", {}, facts, greeting()),
     h("div", { class: "try" }, h("div", { class: "bar", role: "tablist" }, tabs), shown));
   listModels(models);
+  keyed(() => listModels(models));
 }
 
 // One message to the default model: the quickest way to see tokens come.
@@ -400,7 +456,9 @@ function greeting() {
 
 async function listModels(place) {
   try {
-    const { data } = await (await fetch(`${base}/v1/models`)).json();
+    const reply = await fetch(`${base}/v1/models`, withKey({}));
+    if (reply.status === 401) return place.replaceChildren("for those with a key");
+    const { data } = await reply.json();
     const more = data.length > 8 ? [h("a", { href: "#listModels" }, `${data.length - 8} more`)] : [];
     place.replaceChildren(...data.slice(0, 8).map((model) => h("code", {}, model.id)), ...more);
   } catch { place.textContent = "not told"; }
@@ -440,7 +498,8 @@ function show() {
   hero();
   document.getElementById("contents").append(...groups.map((group) => h("div", {},
     h("h3", {}, h("a", { href: `#${group.name}` }, group.name)),
-    group.routes.map(([path, , operation]) => h("a", { href: `#${operation.operationId}` }, path)))),
+    group.routes.map(([path, method, operation]) => h("a", { href: `#${operation.operationId}` },
+      Object.keys(spec.paths[path]).length > 1 ? `${path} ${method.toUpperCase()}` : path)))),
     h("div", {}, h("h3", {}, h("a", { href: "#errors" }, "Errors"))));
   document.getElementById("routes").replaceChildren(...groups.map((group) => h("section", { id: group.name },
     h("h2", {}, group.name), h("p", {}, prose(group.description)), group.routes.map((one) => route(...one)))),

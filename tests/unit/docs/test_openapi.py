@@ -7,12 +7,15 @@ import pytest
 from service import errors, problems
 from service.docs.failures import FAILURES, error_examples, error_responses
 from service.docs.openapi import complete
+from service.docs.route import Route
 from service.docs.routes import ROUTES
+from service.principal import Scope
 from service.wire.openai import ChatCompletion, ChatCompletionRequest, ModelCard
 
 JSON = "application/json"
 CHAT = ("post", "/v1/chat/completions")
 MODEL = ("get", "/v1/models/{model_id}")
+SCOPES = {CHAT: Scope.CHAT, MODEL: None}
 
 
 def framework() -> dict[str, Any]:
@@ -55,6 +58,7 @@ def document() -> dict[str, Any]:
     return complete(
         framework(),
         [ChatCompletionRequest, ChatCompletion, ModelCard],
+        SCOPES,
         {key: ROUTES[key] for key in (CHAT, MODEL)},
     )
 
@@ -106,7 +110,98 @@ def test_the_frameworks_own_refusals_are_gone(document: dict[str, Any]) -> None:
 def test_a_route_without_a_row_is_an_error() -> None:
     """So that nobody adds a route and leaves it undescribed."""
     with pytest.raises(KeyError):
-        complete(framework(), [], {CHAT: ROUTES[CHAT]})
+        complete(framework(), [], SCOPES, {CHAT: ROUTES[CHAT]})
+
+
+def one_route(
+    found: dict[str, Any], route: Route, scopes: dict[tuple[str, str], Scope | None]
+) -> dict[str, Any]:
+    """The published operation of `get /one`; found: as the framework describes it."""
+    document = framework() | {"paths": {"/one": {"get": {"responses": {"200": ANSWER}} | found}}}
+    operation: dict[str, Any] = complete(document, [], scopes, {ONE: route})["paths"]["/one"]["get"]
+    return operation
+
+
+ONE = ("get", "/one")
+ANSWER = {"description": "Done.", "content": {JSON: {"schema": {"type": "object"}}}}
+
+
+def row(**members: Any) -> Route:
+    """A row of the table that says nothing else."""
+    return Route(tag="OpenAI", name="one", summary="One", **members)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "for_operators", "expected"),
+    [
+        pytest.param({}, False, [], id="open-to-everybody"),
+        pytest.param(
+            {ONE: None}, False, [{"bearer": []}, {"apiKey": []}, {}], id="any-key-or-an-open-server"
+        ),
+        pytest.param(
+            {ONE: Scope.CHAT}, False, [{"bearer": ["chat"]}, {"apiKey": ["chat"]}, {}], id="a-scope"
+        ),
+        pytest.param(
+            {ONE: Scope.ADMIN},
+            False,
+            [{"bearer": ["admin"]}, {"apiKey": ["admin"]}],
+            id="never-without-a-key",
+        ),
+        pytest.param({}, True, [{"bearer": ["admin"]}, {"apiKey": ["admin"]}, {}], id="its-own-look"),
+    ],
+)
+def test_who_may_call(
+    scopes: dict[tuple[str, str], Scope | None], for_operators: bool, expected: list[dict[str, Any]]
+) -> None:
+    assert one_route({}, row(for_operators=for_operators), scopes)["security"] == expected
+
+
+def test_a_route_that_asks_for_a_key_says_what_follows_without_one() -> None:
+    """And that nobody may be able to tell."""
+    open_to_all = one_route({}, row(), {})["responses"]
+    assert one_route({}, row(), {ONE: None})["responses"].keys() - open_to_all == {"401"}
+    assert "StoreUnavailable" not in open_to_all["503"]["$ref"]
+    assert "StoreUnavailable" in one_route({}, row(), {ONE: None})["responses"]["503"]["$ref"]
+
+
+def test_an_answer_without_a_body_has_no_content() -> None:
+    """Its status is the framework's."""
+    found = one_route({"responses": {"204": {"description": "Gone."}}}, row(), {})["responses"]
+    assert "200" not in found
+    assert list(found["204"]) == ["description", "headers"]
+
+
+def test_csv_stands_beside_json() -> None:
+    """With the header that leads to the next page."""
+    answer = one_route({}, row(csv={"rows": {"value": "a"}}), {})["responses"]["200"]
+    assert list(answer["content"]) == [JSON, "text/csv"]
+    assert "Link" in answer["headers"]
+
+
+def test_a_body_may_be_left_out_where_the_row_says_so() -> None:
+    body = {"requestBody": {"content": {JSON: {"schema": {}}}, "required": True}}
+    assert one_route(body, row(), {})["requestBody"]["required"] is True
+    assert one_route(body, row(needs_body=False), {})["requestBody"]["required"] is False
+
+
+def test_a_parameter_is_a_text_that_may_be_absent() -> None:
+    """The framework's `null` stands for its absence; what is known of a name is added."""
+    either = {"oneOf": [{"type": "string"}, {"type": "null"}]}
+    names = ("after", "limit")
+    found = [{"name": name, "in": "query", "required": False, "schema": either} for name in names]
+    after, limit, _ = one_route({"parameters": found}, row(), {})["parameters"]
+    assert after == {"name": "after", "in": "query", "schema": {"type": "string"}}
+    assert limit == {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1}}
+
+
+def test_an_answer_of_a_model_tells_what_is_left() -> None:
+    """In the headers of the draft, and in OpenAI's; so does the refusal."""
+    found = one_route({}, row(asks_model=True), {})
+    assert {"RateLimit-Policy", "RateLimit", "x-ratelimit-remaining-tokens"} <= found["responses"]["200"][
+        "headers"
+    ].keys()
+    ((_, refusal),) = error_responses([errors.LimitExceeded], anthropic=False).values()
+    assert {"Retry-After", "RateLimit", "x-ratelimit-reset-requests"} <= refusal["headers"].keys()
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=kind.__name__) for kind in problems.KINDS])

@@ -54,3 +54,10 @@ def test_the_document_is_never_read_as_html() -> None:
 def test_it_is_small() -> None:
     """All of it together, in bytes, before compression."""
     assert sum(len(text(name).encode()) for name in FILES) < 40_000
+
+
+def test_the_key_is_kept_nowhere() -> None:
+    """Only in the page's memory, and in no address."""
+    script = text("docs.js")
+    for place in ("localStorage", "sessionStorage", "indexedDB", "cookie", "pushState", "replaceState"):
+        assert place not in script

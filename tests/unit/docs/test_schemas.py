@@ -1,6 +1,7 @@
 """The document's schemas say what the decoders do."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -147,3 +148,20 @@ def test_schema_and_decoder_agree_on_any_value_of_any_field(field: str, value: o
     """JSON Schema takes 1.0 for an integer and the decoder doesn't: the one difference, so left out."""
     documented, taken = accepts(openai.ChatCompletionRequest, CHAT | {field: value})
     assert documented == taken
+
+
+class Priced(msgspec.Struct):
+    """Money, exactly, and a name."""
+
+    name: Annotated[str, Meta(pattern=r"\A[a-z]+\Z")]
+    cost_usd: Decimal | None
+
+
+def test_exact_money_is_a_number() -> None:
+    """As our encoder sends it."""
+    assert component_schemas([Priced])["Priced"]["properties"]["cost_usd"]["type"] == ["number", "null"]
+
+
+def test_patterns_are_those_of_json_schema() -> None:
+    """ECMA-262 has other anchors than Python."""
+    assert component_schemas([Priced])["Priced"]["properties"]["name"]["pattern"] == "^[a-z]+$"
