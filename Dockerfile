@@ -1,9 +1,9 @@
 # A small image that runs with a read-only root, as a user of its own:
 #   docker build -t penstock .
-#   docker run --rm --read-only -v penstock-state:/var/lib/penstock -p 127.0.0.1:8000:8000 penstock \
-#       serve --host 0.0.0.0 --insecure-no-auth
-# Inside a container the host has to be 0.0.0.0. Until keys exist that needs --insecure-no-auth, which is
-# yours to say: publish the port to loopback only, as above.
+#   docker run --rm --read-only -e PENSTOCK_ADMIN_KEY -v penstock-state:/var/lib/penstock -p 127.0.0.1:8000:8000 penstock \
+#       serve --host 0.0.0.0
+# with -e PENSTOCK_ADMIN_KEY=…: inside a container the host has to be 0.0.0.0, and a host that others can
+# reach needs an admin key, a key in the database, or --insecure-no-auth.
 
 FROM python:3.11-slim-bookworm AS build
 
