@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from service.clock import Clock
 from service.config import Auth, Settings
@@ -31,6 +32,7 @@ from service.limits.overrides import POLL_SECONDS, SubjectOverrides
 from service.limits.service import LimitService
 from service.limits.standing import PrincipalOf, Standing
 from service.limits.subjects import SubjectLimitStore
+from service.migrations import is_current
 from service.polling import Poller
 from service.principal import Principal
 from service.recovered import Bookings
@@ -40,6 +42,8 @@ from service.usage.ledger import Ledger
 from service.usage.row import LedgerRow
 from service.usage.service import UsageService
 from service.usage.store import LedgerStore
+
+_log = structlog.get_logger()
 
 CATCH_UP_SECONDS = 2.0
 """A budget's count begins with the ledger's sum, for which rows that are on their way are waited for so long."""
@@ -66,6 +70,7 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
         database, reports, keys_database = (Database(settings.store.database) for _ in range(3))
         for each in (database, reports, keys_database):
             stack.push_async_callback(each.close)
+        await _tell_if_outdated(database)
         journal = Journal(
             Path(settings.store.journal), now=clock.now, max_bytes=settings.store.journal_max_bytes
         )
@@ -117,6 +122,15 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
                 "overrides": overrides.state,
             },
         )
+
+
+async def _tell_if_outdated(database: Database) -> None:
+    """A schema of another version looks like a database that is away; its operator can do something about it."""
+    try:
+        if not await is_current(database):
+            _log.error("database.not_current", remedy="penstock db upgrade, with this version's command")
+    except StoreUnavailable:
+        _log.error("database.away")
 
 
 def _principal_of(keys: DatabaseKeyStore, settings: Settings) -> PrincipalOf:

@@ -58,14 +58,14 @@ class Account:
     """One meter of one window. Amounts are the meter's units.
 
     idle: held in Redis for nobody yet. held: by this worker's requests. extended: the same, by those that
-    asked for more, in a lane of its own. pledged: put by for demands
-    that are on their way. used: to be told; for budgets it is `slices`, by quarters of a second of
-    `finished_at`, and `used` their sum. told: on its way. spent, bucket, others: as Redis said last.
-    seed: the ledger's sum of what finished before `cutoff`, to be told; -1 for none.
+    asked for more, in a lane of its own. ended: what such requests held there, until what they spent is
+    told. pledged: put by for demands that are on their way. used: to be told; for budgets it is `slices`,
+    by quarters of a second of `finished_at`, and `used` their sum. told: on its way. spent, bucket, others:
+    as Redis said last. seed: the ledger's sum of what finished before `cutoff`, to be told; -1 for none.
     """
 
     __slots__ = (
-        "bucket", "capacity", "counted", "cutoff", "dirty", "end", "extended", "form", "held", "idle", "index", "is_rate", "key", "kind", "meter", "others",
+        "bucket", "capacity", "counted", "cutoff", "dirty", "end", "ended", "extended", "form", "held", "idle", "index", "is_rate", "key", "kind", "meter", "others",
         "pace", "per_minute", "pieces", "pledged", "recalled", "refunds", "seed", "slices", "spent", "start",
         "taken", "told", "touched_us", "until", "used",
     )  # fmt: skip
@@ -79,7 +79,7 @@ class Account:
         self.kind = meter.kind
         self.is_rate = self.form is Form.RATE
         self.index = KINDS.index(meter.kind)
-        self.idle = self.held = self.extended = self.pledged = self.used = self.told = 0
+        self.idle = self.held = self.extended = self.ended = self.pledged = self.used = self.told = 0
         self.slices: dict[int, int] = {}
         self.refunds: Refunds = {}
         self.bucket = UNUSED
@@ -219,8 +219,18 @@ class Account:
         """What is held in the lane of extensions. meter: the limit under which it was asked for."""
         return Cell(
             self.key, self.form, min(meter.capacity, MAX_CAPACITY), self.per_minute, self._expires_at(now),
-            ceil(meter.alert_at * meter.capacity), self.extended, 0, 0, [], 0, 0, -1,
+            ceil(meter.alert_at * meter.capacity), self.extended + self.ended, 0, 0, [], 0, 0, -1,
         )  # fmt: skip
+
+    def shrink(self, amount: int) -> None:
+        """A request that held so much in the lane of extensions has ended."""
+        self.extended -= amount
+        self.ended += amount
+
+    @property
+    def all_told(self) -> bool:
+        """Whether Redis has heard of all that was spent."""
+        return not self.used and not self.told
 
     def _expires_at(self, now: float) -> int:
         return int(now + NEVER_SECONDS) if self.end == inf else int(self.end) + PAST_WINDOW_SECONDS
@@ -270,6 +280,7 @@ class Account:
         busy = (
             self.held
             or self.extended
+            or self.ended
             or self.idle
             or self.pledged
             or self.used

@@ -51,22 +51,22 @@ class Extensions:
 
     def shrink(self, account: Account, amount: int) -> None:
         """Its stream has ended."""
-        account.extended -= amount
+        account.shrink(amount)
         self.changed.add(account)
 
     def ripe(self) -> list[Account]:
-        """Whose amount may be told now: not before what was spent of it is, or it could be another's too."""
-        return [account for account in self.changed if not account.used][:MAX_CELLS]
+        """Whose amount may be told now, for all that was spent of it is."""
+        return [account for account in self.changed if account.all_told][:MAX_CELLS]
 
     async def tell(self, accounts: list[Account], generation: str) -> bool:
-        """What they hold in truth. False: Redis doesn't know this worker. Raises LinkDown."""
+        """What they hold in truth. False: Redis didn't do it. Raises LinkDown."""
         self.changed.difference_update(accounts)
         done = False
         try:
             words = self._words({account: (account.meter, 0) for account in accounts}, generation)
             answer: Answer = decode_answer(await self._link.call("exchange", words))
-            # One that is stale was overtaken by a later one, which told the same or more.
-            done = answer.status in (Status.OK, Status.STALE)
+            # One that is stale was overtaken by a later one, which need not have told of all these.
+            done = answer.status == Status.OK
         finally:
             if not done:
                 self.changed.update(accounts)
@@ -75,6 +75,10 @@ class Extensions:
     def _words(self, grown: Grown, generation: str) -> bytes:
         self._sequence += 1
         now = self._now()
+        for account in grown:
+            # Before what was spent of it counts in Redis, what has ended could be another's too.
+            if account.all_told:
+                account.ended = 0
         cells = [account.tell_extended(meter, now) for account, (meter, _) in grown.items()]
         asks = [item for number, (_, amount) in enumerate(grown.values(), 1) for item in (number, amount)]
         demands = [asks] if any(asks[1::2]) else []

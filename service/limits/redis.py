@@ -58,10 +58,12 @@ class RedisLink:
         url: str,
         *,
         command_seconds: float = COMMAND_SECONDS,
+        blocking_seconds: float = BLOCKING_SECONDS,
         server_now_us: Callable[[], int] | None = None,
     ) -> None:
         self._url = url
         self._seconds = command_seconds
+        self._blocking_seconds = blocking_seconds
         self._now_us = server_now_us
         self._connection: AbstractConnection | None = None
         self._blocking: BlockingConnection | None = None
@@ -111,7 +113,7 @@ class RedisLink:
 
     def _run_now(self, script: Script, payload: bytes) -> bytes:
         if self._blocking is None:
-            self._blocking = _blocking_connection(self._url)
+            self._blocking = _blocking_connection(self._url, self._blocking_seconds)
         connection = self._blocking
         for whole in (False, True):
             command = [script.command(payload, self._now(), whole=whole)]
@@ -152,8 +154,8 @@ def _connection(url: str) -> AbstractConnection:
     )
 
 
-def _blocking_connection(url: str) -> BlockingConnection:
+def _blocking_connection(url: str, seconds: float) -> BlockingConnection:
     options = dict(parse_blocking_url(url))  # type: ignore[no-untyped-call]  # redis-py's
     make = cast(Callable[..., BlockingConnection], options.pop("connection_class", BlockingConnection))
-    times = {"socket_timeout": BLOCKING_SECONDS, "socket_connect_timeout": BLOCKING_SECONDS}
+    times = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
     return make(**options | times | {"driver_info": None, "protocol": 2})

@@ -1,5 +1,6 @@
 """The ledger's statements, and its rows between SQL and Python. Pure."""
 
+import re
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
@@ -52,6 +53,16 @@ def insert_text(dialect: str) -> str:
         statement = postgresql_insert(LEDGER).on_conflict_do_nothing(index_elements=["id"])
         return str(statement.compile(dialect=PGDialect_asyncpg()))  # type: ignore[no-untyped-call]  # SQLAlchemy's gap
     return str(sqlite_insert(LEDGER).on_conflict_do_nothing().compile(dialect=SQLiteDialect_aiosqlite()))
+
+
+def insert_several_text(text: str, count: int) -> str:
+    """One statement for `count` rows of what `insert_text` makes for one, for SQLite.
+
+    Its driver lets go of Python's lock for each statement, and whoever serves requests then has it: a
+    row by row insert waits for it as often as it has rows.
+    """
+    before, values, after = re.split(r"(\([?, ]+\))", text, maxsplit=1)
+    return before + ", ".join([values] * count) + after
 
 
 def to_values(row: LedgerRow) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """The ledger in the database: rows go in once each, and come out one by one or summed up."""
 
 from collections.abc import Sequence
+from itertools import chain
 from operator import attrgetter, itemgetter
 
 from service.database import Database
@@ -11,6 +12,9 @@ from service.usage.row import LedgerRow
 
 _ID = itemgetter(0)
 
+AT_ONCE = 64
+"""Rows of one statement in SQLite: 1,472 values, of at most 32,766."""
+
 
 class LedgerStore:
     """The table `ledger`. All methods raise StoreUnavailable while the database is away."""
@@ -18,6 +22,8 @@ class LedgerStore:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert = queries.insert_text(database.dialect)
+        self._at_once = AT_ONCE if database.dialect == "sqlite" else 0
+        self._insert_several = queries.insert_several_text(self._insert, AT_ONCE) if self._at_once else ""
 
     async def insert(self, rows: Sequence[LedgerRow]) -> None:
         """Add all rows in one transaction; those whose id is there already are left as they are."""
@@ -25,8 +31,13 @@ class LedgerStore:
             return
         # In one order everywhere: two transactions with the same rows wait for each other, but only one way.
         values = sorted((queries.to_values(row) for row in rows), key=_ID)
+        several = len(values) // self._at_once * self._at_once if self._at_once else 0
         async with self._database.begin() as connection:
-            await connection.exec_driver_sql(self._insert, values)
+            for start in range(0, several, AT_ONCE):
+                together = tuple(chain.from_iterable(values[start : start + AT_ONCE]))
+                await connection.exec_driver_sql(self._insert_several, together)
+            if rest := values[several:]:
+                await connection.exec_driver_sql(self._insert, rest)
 
     async def spent(
         self, subject: Subject, subject_id: str, *, since: float, until: float | None, finished_before: float
