@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.gateway import Gateway, eventually
+from tests.e2e.gateway import NO_TLS, Gateway, eventually
 
 ADMIN_KEY = "admin-secret-of-the-tests"
 
@@ -23,6 +23,7 @@ class Admin:
             base_url=gateway.origin,
             headers={"Authorization": f"Bearer {ADMIN_KEY}"},
             trust_env=False,
+            verify=NO_TLS,
             timeout=20.0,
         )
 

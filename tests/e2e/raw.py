@@ -3,11 +3,12 @@
 Every read has a time limit, so a server that hangs fails the test that noticed.
 """
 
+import asyncio
 import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -202,6 +203,31 @@ def post(base_url: str, path: str, body: bytes, *lines: bytes) -> Reply:
 def get(base_url: str, path: str, *lines: bytes) -> Reply:
     """GET on a connection of its own."""
     return ask(base_url, request(b"GET", path.encode(), *lines))
+
+
+CROWD_SECONDS = 60.0
+"""For a whole crowd."""
+
+
+async def crowd(asked: Iterable[tuple[int, bytes]]) -> list[int]:
+    """The statuses of requests that are all sent at once, each on its own connection; 0 for one that broke.
+
+    asked: (port on loopback, request); each should say `Connection: close`.
+    """
+
+    async def one(port: int, data: bytes) -> int:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with contextlib.closing(writer):
+                writer.write(data)
+                # All of it: whoever leaves earlier is a client that went away.
+                answer = await reader.read()
+        except OSError:
+            return 0
+        return int(answer.split(b" ", 2)[1]) if answer else 0
+
+    async with asyncio.timeout(CROWD_SECONDS):
+        return await asyncio.gather(*(one(port, data) for port, data in asked))
 
 
 def assert_problem(reply: Reply, status: int, code: str) -> None:

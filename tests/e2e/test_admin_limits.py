@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.admin import AUTH_TOML, Admin, as_key
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import NO_TLS, Gateway
 from tests.e2e.raw import Peer
 from tests.fakes.answers import Said
 from tests.fakes.behaviours import Answer
@@ -58,7 +58,7 @@ def admin(gateway: Gateway) -> Iterator[Admin]:
 def ask(gateway: Gateway, made: dict[str, Any]) -> httpx.Response:
     """One request, as the holder of a key."""
     url = f"{gateway.origin}/v1/chat/completions"
-    return httpx.post(url, json=BODY, headers=as_key(made), trust_env=False, timeout=20)
+    return httpx.post(url, json=BODY, headers=as_key(made), trust_env=False, verify=NO_TLS, timeout=20)
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -210,7 +210,7 @@ def test_a_name_that_is_no_text_is_refused(gateway: Gateway) -> None:
 def test_only_administrators(gateway: Gateway, admin: Admin) -> None:
     """A key of the tenant itself is not one."""
     made = admin.make_key(tenant="acme")
-    http = httpx.Client(base_url=gateway.origin, trust_env=False, headers=as_key(made))
+    http = httpx.Client(base_url=gateway.origin, trust_env=False, verify=NO_TLS, headers=as_key(made))
     for method, path in (
         ("PUT", "/admin/tenants/acme"),
         ("DELETE", "/admin/tenants/acme"),

@@ -8,7 +8,7 @@ import pytest
 from anthropic.types import MessageParam, ToolParam
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.e2e.sdk import CLIENT_KEY, anthropic_client, async_anthropic_client
 from tests.fakes.answers import Call, Said
 from tests.fakes.behaviours import Answer, Behaviour, Json, Status
@@ -313,5 +313,6 @@ def test_a_new_kind_of_event_passes(gateway: Gateway, up: FakeProvider) -> None:
         f"{gateway.origin}/v1/messages",
         json={"model": "haiku", "max_tokens": 5, "messages": HELLO, "stream": True},
         trust_env=False,
+        verify=NO_TLS,
     )
     assert answer.content == start + new + end + stop

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.fakes.answers import Said
 from tests.fakes.behaviours import Answer, Behaviour, Html, Json, Status
 from tests.fakes.faults import (
@@ -59,7 +59,9 @@ def gateway(start_gateway: StartGateway, provider: FakeProvider) -> Gateway:
 def ask(gateway: Gateway, model: str, *, stream: bool = False) -> httpx.Response:
     """One chat completion."""
     body = {"model": model, "messages": [{"role": "user", "content": "Hi"}], "stream": stream}
-    return httpx.post(f"{gateway.openai_url}/chat/completions", json=body, trust_env=False, timeout=20)
+    return httpx.post(
+        f"{gateway.openai_url}/chat/completions", json=body, trust_env=False, verify=NO_TLS, timeout=20
+    )
 
 
 def asked(up: FakeProvider) -> list[str]:
@@ -440,7 +442,7 @@ def test_a_provider_that_is_away(start_gateway: StartGateway) -> None:
 
 def test_weights(gateway: Gateway, up: FakeProvider) -> None:
     """Three to one over 200 requests, within what chance allows (six sigma), and never weight 0."""
-    with httpx.Client(base_url=gateway.openai_url, trust_env=False) as client:
+    with httpx.Client(base_url=gateway.openai_url, trust_env=False, verify=NO_TLS) as client:
         body = {"model": "weighted", "messages": [{"role": "user", "content": "Hi"}]}
         targets = [
             client.post("/chat/completions", json=body).headers["x-penstock-target"] for _ in range(200)

@@ -70,11 +70,11 @@ def test_a_run_from_end_to_end(tmp_path: Path) -> None:
 def test_a_run_that_is_interrupted_leaves_nothing(ending: signal.Signals, tmp_path: Path) -> None:
     """No process, no file and no line; exit status 130 and no traceback."""
     with typed(
-        tmp_path, "quick", "--scenario", "sse", "--no-nginx", "--results", str(tmp_path / "r")
+        tmp_path, "quick", "--scenario", "json", "--no-nginx", "--results", str(tmp_path / "r")
     ) as process:
         assert process.stdout is not None
         said = ""
-        while "0/1 sse" not in said:
+        while "0/1 json" not in said:
             line = process.stdout.readline()
             assert line, said
             said += line

@@ -5,14 +5,14 @@ from pathlib import Path
 import httpx
 
 from tests.e2e.admin import ADMIN_KEY, AUTH_TOML, Admin, as_key
-from tests.e2e.gateway import Gateway, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, provider_toml
 from tests.e2e.raw import get
 
 
 def as_named(gateway: Gateway, path: str, key: str = "") -> int:
     """The status of a request under a foreign name."""
     headers = {"Host": "penstock.example.com"} | ({"Authorization": f"Bearer {key}"} if key else {})
-    return httpx.get(gateway.origin + path, headers=headers, trust_env=False).status_code
+    return httpx.get(gateway.origin + path, headers=headers, trust_env=False, verify=NO_TLS).status_code
 
 
 def test_an_open_server_becomes_one_for_everybody_with_its_first_key(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_an_open_server_becomes_one_for_everybody_with_its_first_key(tmp_path: P
 
 def test_a_server_for_others_is_found_by_any_name(tmp_path: Path) -> None:
     """With an admin key it may listen on every address, and is closed from the first moment."""
-    with Gateway(tmp_path) as gateway:
+    with Gateway(tmp_path, blank=True) as gateway:
         gateway.start(AUTH_TOML + provider_toml("sim", "sim"), args=("--host", "0.0.0.0"))
         assert as_named(gateway, "/livez") == 200
         assert as_named(gateway, "/v1/models") == 401

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import anthropic
 import httpx
+import msgspec
 import openai
 import pytest
 
 from tests.e2e.admin import ADMIN_KEY, AUTH_TOML, Admin, as_key
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, eventually
-from tests.fakes.answers import Said
+from tests.e2e.gateway import NO_TLS, Gateway, eventually
+from tests.e2e.raw import Peer, crowd, request
+from tests.fakes.answers import DONE, Said
 from tests.fakes.behaviours import Answer
 from tests.fakes.gate import Gate
 from tests.fakes.provider import FakeProvider
@@ -57,7 +59,9 @@ def ask(
     gateway: Gateway, headers: dict[str, str] | None = None, path: str = CHAT, **body: object
 ) -> httpx.Response:
     """One request, as the holder of a key."""
-    return httpx.post(gateway.origin + path, json=BODY | body, headers=headers, trust_env=False, timeout=20)
+    return httpx.post(
+        gateway.origin + path, json=BODY | body, headers=headers, trust_env=False, verify=NO_TLS, timeout=20
+    )
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
@@ -71,7 +75,7 @@ def test_a_server_is_open_until_its_first_key(tmp_path: Path, up: FakeProvider) 
         gateway.start(CONFIG.format(auth=AUTH_TOML, url=up.base_url, more=""))
         assert ask(gateway).status_code == 200
         assert ask(gateway, {"Authorization": "Bearer anything"}).status_code == 200
-        assert httpx.get(f"{gateway.origin}/admin/keys", trust_env=False).status_code == 403
+        assert httpx.get(f"{gateway.origin}/admin/keys", trust_env=False, verify=NO_TLS).status_code == 403
         admin = Admin(gateway)
         made = admin.make_key()
         assert code(ask(gateway)) == (401, "invalid_api_key")
@@ -90,7 +94,7 @@ def test_a_server_is_open_until_its_first_key(tmp_path: Path, up: FakeProvider) 
 def test_order_of_the_checks(gateway: Gateway, admin: Admin) -> None:
     """Route, method, key, content type, body, model, permission, limits."""
     made = admin.make_key(models=["m"], scopes=["chat"])
-    http = httpx.Client(base_url=gateway.origin, trust_env=False)
+    http = httpx.Client(base_url=gateway.origin, trust_env=False, verify=NO_TLS)
     assert http.post("/nowhere").status_code == 404
     assert http.put(CHAT).status_code == 405
     assert code(http.post(CHAT, content=b"x" * 20)) == (401, "invalid_api_key")
@@ -114,7 +118,7 @@ def test_the_vendors_clients_with_a_key(gateway: Gateway, admin: Admin, up: Fake
         base_url=gateway.openai_url,
         api_key=made["key"],
         max_retries=0,
-        http_client=openai.DefaultHttpxClient(trust_env=False),
+        http_client=openai.DefaultHttpxClient(trust_env=False, verify=NO_TLS),
     )
     raw = client.chat.completions.with_raw_response.create(
         model="m", messages=[{"role": "user", "content": "x"}]
@@ -130,7 +134,7 @@ def test_the_vendors_clients_with_a_key(gateway: Gateway, admin: Admin, up: Fake
         base_url=gateway.origin,
         api_key="psk_no",
         max_retries=0,
-        http_client=anthropic.DefaultHttpxClient(trust_env=False),
+        http_client=anthropic.DefaultHttpxClient(trust_env=False, verify=NO_TLS),
     )
     with pytest.raises(anthropic.AuthenticationError):
         other.messages.create(model="m", max_tokens=5, messages=[{"role": "user", "content": "x"}])
@@ -156,21 +160,16 @@ def test_concurrency(gateway: Gateway, admin: Admin, up: FakeProvider) -> None:
     keyed = as_key(admin.make_key(limits={"concurrent_requests": 1}))
     gate = Gate()
     up.script(Answer(said=Said("one two"), gate=gate), Answer())
-    with httpx.stream(
-        "POST",
-        gateway.origin + CHAT,
-        json=BODY | {"stream": True},
-        headers=keyed,
-        trust_env=False,
-        timeout=20,
-    ) as running:
-        gate.release(2)
-        lines = running.iter_lines()
-        next(lines)
+    gate.release(3)
+    line = f"Authorization: {keyed['Authorization']}".encode()
+    with Peer(gateway.origin) as running:
+        running.send(request(b"POST", CHAT.encode(), line, body=msgspec.json.encode(BODY | {"stream": True})))
+        assert running.head()[0] == 200
+        running.body_until(b"one")
         refused = ask(gateway, keyed)
         assert code(refused) == (429, "rate_limit_exceeded") and refused.headers["retry-after"] == "1"
         gate.open()
-        list(lines)
+        assert b"".join(running.chunks()).endswith(DONE)
     eventually(lambda: True if ask(gateway, keyed).status_code == 200 else None)
 
 
@@ -216,18 +215,9 @@ def test_a_thousand_at_once_never_overspend(gateway: Gateway, admin: Admin, up: 
     made = admin.make_key(budgets=[{"usd": 10 * dearest_nano_usd / 1e9, "per": "total"}])
     up.default = Answer(said=Said("x", input_tokens=16, output_tokens=100), interval_seconds=0.0)
 
-    async def storm() -> list[int]:
-        limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(
-            base_url=gateway.origin, limits=limits, trust_env=False, timeout=60
-        ) as http:
-
-            async def one() -> int:
-                return (await http.post(CHAT, json=BODY, headers=as_key(made))).status_code
-
-            return await asyncio.gather(*(one() for _ in range(1000)))
-
-    statuses = asyncio.run(storm())
+    lines = (b"Authorization: Bearer " + made["key"].encode(), b"Connection: close")
+    asked = request(b"POST", CHAT.encode(), *lines, body=msgspec.json.encode(BODY))
+    statuses = asyncio.run(crowd([(gateway.port, asked)] * 1000))
     assert set(statuses) <= {200, 429}
     assert statuses.count(200) == 10
     rows = admin.wait_rows(10, key=made["id"])
@@ -241,7 +231,9 @@ def test_usage_of_ones_own(gateway: Gateway, admin: Admin, up: FakeProvider) -> 
     up.script(Answer(said=Said("x", input_tokens=5, output_tokens=2)))
     assert ask(gateway, as_key(made)).status_code == 200
     admin.wait_rows(1, key=made["id"])
-    mine = httpx.get(f"{gateway.origin}/v1/usage", headers=as_key(made), trust_env=False).json()
+    mine = httpx.get(
+        f"{gateway.origin}/v1/usage", headers=as_key(made), trust_env=False, verify=NO_TLS
+    ).json()
     assert mine["object"] == "usage"
     assert (mine["total"]["requests"], mine["total"]["input_tokens"], mine["total"]["output_tokens"]) == (
         1,
@@ -251,7 +243,10 @@ def test_usage_of_ones_own(gateway: Gateway, admin: Admin, up: FakeProvider) -> 
     assert mine["total"]["cost_usd"] == pytest.approx(9e-6, abs=1e-12)
     assert mine["total"]["outcomes"] == {"complete": 1}
     assert (
-        httpx.get(f"{gateway.origin}/admin/usage", headers=as_key(made), trust_env=False).status_code == 403
+        httpx.get(
+            f"{gateway.origin}/admin/usage", headers=as_key(made), trust_env=False, verify=NO_TLS
+        ).status_code
+        == 403
     )
     everybody = admin.http.get("/admin/usage", params={"group_by": "key"}).json()
     assert made["id"] in {group["key"] for group in everybody["data"]}
@@ -275,7 +270,7 @@ def test_rotation_with_an_overlap(gateway: Gateway, admin: Admin) -> None:
 def test_operators_routes(gateway: Gateway, admin: Admin) -> None:
     """Liveness for everybody, numbers for operators."""
     admin.make_key()
-    http = httpx.Client(base_url=gateway.origin, trust_env=False)
+    http = httpx.Client(base_url=gateway.origin, trust_env=False, verify=NO_TLS)
     for path in ("/livez", "/readyz", "/healthz", "/docs", "/openapi.json"):
         assert http.get(path).status_code == 200, path
     assert set(http.get("/health").json()) == {"status", "version"}

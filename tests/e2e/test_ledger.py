@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.admin import AUTH_TOML, Admin
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import NO_TLS, Gateway
 from tests.e2e.raw import Peer, request
 from tests.fakes import faults
 from tests.fakes.answers import Said
@@ -102,6 +102,7 @@ def send(gateway: Gateway, path: str, stream: bool, request_id: str, model: str 
         content=body_for(path, stream=stream, model=model),
         headers={"Content-Type": "application/json", "X-Request-ID": request_id},
         trust_env=False,
+        verify=NO_TLS,
         timeout=20.0,
     )
 

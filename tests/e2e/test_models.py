@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.e2e.sdk import openai_client
 from tests.fakes.provider import FakeProvider
 
@@ -112,5 +112,5 @@ def test_keys_from_the_environment(bare: openai.OpenAI, up: FakeProvider) -> Non
 
 def test_an_odd_path(gateway: Gateway) -> None:
     """A name with percent-encoded slashes is the same name."""
-    answer = httpx.get(f"{gateway.openai_url}/models/org%2Fdeep%2Fmodel", trust_env=False)
+    answer = httpx.get(f"{gateway.openai_url}/models/org%2Fdeep%2Fmodel", trust_env=False, verify=NO_TLS)
     assert (answer.status_code, answer.json()["id"]) == (200, "org/deep/model")

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.fakes.behaviours import Json, Status
 from tests.fakes.faults import RawEvents
 from tests.fakes.provider import FakeProvider
@@ -35,7 +35,9 @@ def gateway(start_gateway: StartGateway, provider: FakeProvider) -> Gateway:
 
 def post(gateway: Gateway, path: str, body: bytes, **headers: str) -> httpx.Response:
     """One request of exactly these bytes."""
-    return httpx.post(f"{gateway.origin}{path}", content=body, headers={**JSON, **headers}, trust_env=False)
+    return httpx.post(
+        f"{gateway.origin}{path}", content=body, headers={**JSON, **headers}, trust_env=False, verify=NO_TLS
+    )
 
 
 @pytest.mark.parametrize("stream", [pytest.param(b"false", id="whole"), pytest.param(b"true", id="streamed")])

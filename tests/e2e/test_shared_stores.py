@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from service.migrations import upgrade
 from tests.e2e.admin import AUTH_TOML, Admin, as_key
-from tests.e2e.gateway import Gateway, eventually
+from tests.e2e.gateway import NO_TLS, Gateway, eventually
+from tests.e2e.raw import crowd, request
 from tests.fakes.answers import Said
 from tests.fakes.behaviours import Answer
 from tests.fakes.postgres_server import PostgresServer, postgres_server
@@ -67,26 +69,17 @@ def config(up: FakeProvider, redis: RedisServer, database: str, workers: int = 2
 
 def statuses(gateways: list[Gateway], made: dict[str, Any], count: int) -> list[int]:
     """The statuses of `count` requests at once, spread over the gateways; 0 for a connection that broke."""
-
-    async def run() -> list[int]:
-        limits = httpx.Limits(max_connections=100)
-        async with httpx.AsyncClient(limits=limits, trust_env=False, timeout=60) as http:
-
-            async def one(number: int) -> int:
-                url = gateways[number % len(gateways)].origin + CHAT
-                try:
-                    return (await http.post(url, json=BODY, headers=as_key(made))).status_code
-                except httpx.TransportError:
-                    return 0
-
-            return await asyncio.gather(*(one(number) for number in range(count)))
-
-    return asyncio.run(run())
+    lines = (b"Authorization: Bearer " + made["key"].encode(), b"Connection: close")
+    asked = request(b"POST", CHAT.encode(), *lines, body=msgspec.json.encode(BODY))
+    ports = [gateways[number % len(gateways)].port for number in range(count)]
+    return asyncio.run(crowd((port, asked) for port in ports))
 
 
 def ask(gateway: Gateway, made: dict[str, Any]) -> httpx.Response:
     """One request."""
-    return httpx.post(gateway.origin + CHAT, json=BODY, headers=as_key(made), trust_env=False, timeout=20)
+    return httpx.post(
+        gateway.origin + CHAT, json=BODY, headers=as_key(made), trust_env=False, verify=NO_TLS, timeout=20
+    )
 
 
 def spent_nano_usd(rows: list[dict[str, Any]]) -> int:
@@ -223,10 +216,18 @@ def test_the_database_goes_away_for_a_while(
             assert [ask(gateway, known).status_code for _ in range(20)] == [200] * 20
             stranger = ask(gateway, unseen)
             assert (stranger.status_code, stranger.json()["error"]["code"]) == (503, "store_unavailable")
-            eventually(lambda: True if httpx.get(unready, trust_env=False).status_code == 503 else None, 15.0)
+            eventually(
+                lambda: (
+                    True if httpx.get(unready, trust_env=False, verify=NO_TLS).status_code == 503 else None
+                ),
+                15.0,
+            )
         finally:
             postgres.start()
-        eventually(lambda: True if httpx.get(unready, trust_env=False).status_code == 200 else None, 30.0)
+        eventually(
+            lambda: True if httpx.get(unready, trust_env=False, verify=NO_TLS).status_code == 200 else None,
+            30.0,
+        )
         assert ask(gateway, unseen).status_code == 200
         rows = eventually(lambda: found if len(found := admin.rows()) >= 22 else None, 20.0)
         assert len(rows) == 22

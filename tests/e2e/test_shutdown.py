@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from tests.e2e.gateway import Gateway, eventually, free_port
+from tests.e2e.gateway import NO_TLS, Gateway, eventually, free_port
 from tests.e2e.raw import Peer, get, post, request
 from tests.fakes import faults
 from tests.fakes.answers import DONE
@@ -265,7 +265,7 @@ def test_the_port_can_be_had_again_at_once(gateway: Gateway, up: FakeProvider) -
     gateway.kill()
     eventually(lambda: refuses(gateway))
     gateway.start(config, port=port)
-    assert httpx.get(f"{gateway.base_url}/livez", trust_env=False).status_code == 200
+    assert httpx.get(f"{gateway.base_url}/livez", trust_env=False, verify=NO_TLS).status_code == 200
 
 
 def test_a_taken_port_is_said_plainly(gateway: Gateway) -> None:

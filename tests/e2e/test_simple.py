@@ -10,7 +10,7 @@ import pytest
 from anthropic.types import MessageParam
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.e2e.sdk import anthropic_client, openai_client
 from tests.fakes.answers import Said
 from tests.fakes.behaviours import Answer, Json, Status
@@ -36,7 +36,7 @@ def gateway(start_gateway: StartGateway, provider: FakeProvider) -> Gateway:
 
 @pytest.fixture(scope="module")
 def http(gateway: Gateway) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=gateway.origin, trust_env=False, timeout=20) as made:
+    with httpx.Client(base_url=gateway.origin, trust_env=False, verify=NO_TLS, timeout=20) as made:
         yield made
 
 

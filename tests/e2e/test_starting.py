@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.gateway import STOP_SECONDS, Gateway, clean_environment, eventually
+from tests.e2e.gateway import NO_TLS, STOP_SECONDS, Gateway, clean_environment, eventually
 
 CLOSING = "import os, sys; os.close(0); os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
 """A supervisor that gives its child neither stdin nor stdout."""
@@ -60,6 +60,6 @@ def test_it_serves_at_the_address_of_its_banner(tmp_path: Path, before: tuple[st
 
 def _status(url: str) -> int | None:
     try:
-        return httpx.get(url, trust_env=False).status_code
+        return httpx.get(url, trust_env=False, verify=NO_TLS).status_code
     except httpx.TransportError:
         return None

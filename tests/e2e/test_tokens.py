@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.admin import AUTH_TOML, Admin
-from tests.e2e.gateway import Gateway, eventually
+from tests.e2e.gateway import NO_TLS, Gateway, eventually
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, IdentityProvider, signing_key
 
 OLD, NEW, FOREIGN = (
@@ -44,20 +44,29 @@ def ask(gateway: Gateway, token: bytes, path: str = "/v1/chat/completions") -> h
     """One request of the token's bearer."""
     headers = {"Authorization": f"Bearer {token.decode()}"}
     body = {"model": "sim", "input": "Hi"} if path.endswith("embeddings") else BODY
-    return httpx.post(gateway.origin + path, json=body, headers=headers, trust_env=False, timeout=20)
+    return httpx.post(
+        gateway.origin + path, json=body, headers=headers, trust_env=False, verify=NO_TLS, timeout=20
+    )
 
 
 def test_a_tokens_bearer(tmp_path: Path, identity: IdentityProvider) -> None:
     """Known by its claims, limited as a user, written down; administers nothing; keys may change."""
     with Gateway(tmp_path) as gateway:
         gateway.start(config(identity))
-        nobody = httpx.post(f"{gateway.origin}/v1/chat/completions", json=BODY, trust_env=False)
+        nobody = httpx.post(
+            f"{gateway.origin}/v1/chat/completions", json=BODY, trust_env=False, verify=NO_TLS
+        )
         assert nobody.status_code == 401
         ann = identity.issue(OLD, sub="ann", tenant="acme", scope="chat other")
         assert [ask(gateway, ann).status_code for _ in range(4)] == [200, 200, 200, 429]
         assert ask(gateway, ann, "/v1/embeddings").status_code == 403
         headers = {"Authorization": f"Bearer {ann.decode()}"}
-        assert httpx.get(f"{gateway.origin}/admin/keys", headers=headers, trust_env=False).status_code == 403
+        assert (
+            httpx.get(
+                f"{gateway.origin}/admin/keys", headers=headers, trust_env=False, verify=NO_TLS
+            ).status_code
+            == 403
+        )
         admin = Admin(gateway)
         rows = admin.wait_rows(3, key="jwt:ann")
         assert {(row["tenant"], row["user"]) for row in rows} == {("acme", "ann")}

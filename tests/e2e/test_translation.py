@@ -17,7 +17,7 @@ from openai.types.chat import (
 )
 
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import Gateway, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, Gateway, model_toml, provider_toml
 from tests.e2e.sdk import anthropic_client, openai_client
 from tests.fakes.answers import Call, Said
 from tests.fakes.behaviours import Answer, Behaviour, Json, Status
@@ -155,7 +155,7 @@ def test_stop_reasons_to_openai(
     """Each has its finish reason. Not by the SDK, which raises on `length` in a stream."""
     up.script(Answer(said=Said(finish_reason=said)))
     body = {"model": "haiku", "messages": ASKED, "stream": stream}
-    answer = httpx.post(f"{gateway.openai_url}/chat/completions", json=body, trust_env=False)
+    answer = httpx.post(f"{gateway.openai_url}/chat/completions", json=body, trust_env=False, verify=NO_TLS)
     assert f'"finish_reason":"{expected}"' in answer.text
     assert answer.text.endswith("data: [DONE]\n\n") is stream
 
@@ -414,7 +414,9 @@ def test_a_broken_anthropic_stream_breaks_openais(
     """One error event, no finish reason and no end mark."""
     up.script(behaviour)
     body = {"model": "haiku", "messages": ASKED, "stream": True}
-    text = httpx.post(f"{gateway.openai_url}/chat/completions", json=body, trust_env=False).text
+    text = httpx.post(
+        f"{gateway.openai_url}/chat/completions", json=body, trust_env=False, verify=NO_TLS
+    ).text
     assert text.removesuffix("\n\n").split("\n\n")[-1].startswith('data: {"error":')
     assert '"code":"provider_error"' in text
     assert "[DONE]" not in text and '"finish_reason":"' not in text
@@ -427,7 +429,7 @@ def test_a_broken_openai_stream_breaks_anthropics(
     """One `event: error`, no stop reason and no end mark."""
     up.script(behaviour)
     body = {"model": "gpt", "max_tokens": 5, "messages": ASKED, "stream": True}
-    text = httpx.post(f"{gateway.origin}/v1/messages", json=body, trust_env=False).text
+    text = httpx.post(f"{gateway.origin}/v1/messages", json=body, trust_env=False, verify=NO_TLS).text
     assert text.removesuffix("\n\n").split("\n\n")[-1].startswith("event: error\ndata: ")
     assert text.count("event: error") == 1
     assert "message_stop" not in text and "end_turn" not in text
@@ -663,7 +665,9 @@ def test_the_headers_of_a_translated_call(gateway: Gateway, up: FakeProvider) ->
     body = {"max_tokens": 5, "messages": ASKED}
     for model in ("gpt", "haiku"):
         url = f"{gateway.origin}/v1/messages"
-        httpx.post(url, json={**body, "model": model}, headers=headers, trust_env=False).raise_for_status()
+        httpx.post(
+            url, json={**body, "model": model}, headers=headers, trust_env=False, verify=NO_TLS
+        ).raise_for_status()
     to_openai, to_anthropic = (request.headers for request in up.requests)
     assert "anthropic-version" not in to_openai and "anthropic-beta" not in to_openai
     assert to_openai["openai-beta"] == "y"
