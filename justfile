@@ -20,7 +20,7 @@ serve *args: setup
 
 # Run the tests, all of them on all cores, or some: `just test tests/unit -k sse`
 test *args: setup
-    @{{ python }} -m pytest {{ if args == "" { "--numprocesses=auto --dist=loadfile" } else { "" } }} "$@"
+    @{{ python }} -m pytest {{ if args == "" { "--numprocesses=auto --dist=loadfile --no-loadscope-reorder" } else { "" } }} "$@"
 
 # Measure what the gateway costs: `just bench quick`, `just bench against main`, `just bench --help`
 bench *args: setup

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.admin import AUTH_TOML, Admin
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import NO_TLS, Gateway
+from tests.e2e.gateway import NO_TLS, Gateway, forget
 from tests.e2e.raw import Peer, request
 from tests.fakes import faults
 from tests.fakes.answers import Said
@@ -33,9 +33,9 @@ def config(up: FakeProvider, more: str = "") -> str:
         max_attempts = 1
         [timeouts]
         connect_seconds = 2
-        first_token_seconds = 0.6
-        answer_seconds = 0.6
-        idle_seconds = 0.6
+        first_token_seconds = 0.4
+        answer_seconds = 0.4
+        idle_seconds = 0.4
         total_seconds = 5
         {more}
         [[providers]]
@@ -82,17 +82,19 @@ def body_for(path: str, *, stream: bool, model: str = "m") -> bytes:
     return msgspec.json.encode(body | ({"max_tokens": 50} if path == MESSAGES else {}))
 
 
-SURFACES = [
-    pytest.param(CHAT, False, id="chat-json"),
-    pytest.param(CHAT, True, id="chat-stream"),
-    pytest.param(MESSAGES, False, id="messages-json"),
-    pytest.param(MESSAGES, True, id="messages-stream"),
-    pytest.param(EMBEDDINGS, False, id="embeddings"),
-    pytest.param(SIMPLE, False, id="simple-json"),
-    pytest.param(SIMPLE_STREAM, True, id="simple-stream"),
-]
+KINDS: dict[str, tuple[str, bool]] = {
+    "chat-json": (CHAT, False),
+    "chat-stream": (CHAT, True),
+    "messages-json": (MESSAGES, False),
+    "messages-stream": (MESSAGES, True),
+    "embeddings": (EMBEDDINGS, False),
+    "simple-json": (SIMPLE, False),
+    "simple-stream": (SIMPLE_STREAM, True),
+}
+"""Route, and whether it is asked for a stream."""
 
-STREAMS = [each for each in SURFACES if each.values[1]]
+SURFACES = [pytest.param(*kind, id=name) for name, kind in KINDS.items()]
+STREAMS = [pytest.param(*kind, id=name) for name, kind in KINDS.items() if kind[1]]
 
 
 def send(gateway: Gateway, path: str, stream: bool, request_id: str, model: str = "m") -> httpx.Response:
@@ -119,82 +121,94 @@ def only_row(admin: Admin, request_id: str) -> dict[str, object]:
     return row
 
 
-@pytest.mark.parametrize("model", [pytest.param("m", id="openai"), pytest.param("c", id="anthropic")])
+MODELS = {"openai": "m", "anthropic": "c"}
+
+FAILURES: dict[str, tuple[Behaviour, str, bool]] = {
+    "500": (Status(500), "upstream_error", False),
+    "400": (Status(400), "upstream_error", False),
+    "reset-before-a-byte": (faults.Reset(), "upstream_error", False),
+    "silence": (faults.Silence(), "timeout", True),
+}
+"""What the provider does, the row's outcome, and whether tokens were used."""
+
+BREAKS: dict[str, tuple[Behaviour, str]] = {
+    "reset": (faults.Reset(after=3), "upstream_truncated"),
+    "hangup": (faults.Hangup(after=3), "upstream_truncated"),
+    "no-finish-reason": (faults.NoFinishReason(), "upstream_truncated"),
+    "error-event": (faults.ErrorEvent(after=3), "upstream_error"),
+    "idle": (faults.Silence(after=3), "timeout"),
+}
+
+
+def named(kind: str, path: str, stream: bool, what: str) -> str:
+    """The ID of the request of that kind."""
+    return f"{kind}{path.replace('/', '-')}-{'stream' if stream else 'json'}-{what}"
+
+
+@pytest.fixture(scope="module")
+def answers(gateway: Gateway, provider: FakeProvider) -> dict[str, httpx.Response]:
+    """By their IDs, the answers to all requests of the tables, whose rows are then waited for together."""
+    found: dict[str, httpx.Response] = {}
+
+    def play(request_id: str, path: str, stream: bool, behaviour: Behaviour, model: str = "m") -> None:
+        provider.script(behaviour)
+        found[request_id] = send(gateway, path, stream, request_id, model)
+
+    forget(provider)
+    good = Answer(said=Said("one two three", input_tokens=7, output_tokens=3))
+    for path, stream in KINDS.values():
+        for provider_name, model in MODELS.items():
+            asked = "m" if path == EMBEDDINGS else model
+            play(named("whole", path, stream, provider_name), path, stream, good, asked)
+        for what, (behaviour, *_) in FAILURES.items():
+            play(named("before", path, stream, what), path, stream, behaviour)
+        for what, (behaviour, _) in BREAKS.items() if stream else ():
+            play(named("break", path, stream, what), path, stream, behaviour)
+    return found
+
+
+@pytest.mark.parametrize("at", MODELS)
 @pytest.mark.parametrize(("path", "stream"), SURFACES)
 def test_a_complete_answer(
-    gateway: Gateway, up: FakeProvider, admin: Admin, path: str, stream: bool, model: str
+    answers: dict[str, httpx.Response], admin: Admin, path: str, stream: bool, at: str
 ) -> None:
     """The provider's own figures, at the configured price."""
-    if (path, model) == (EMBEDDINGS, "c"):
-        model = "m"
-    request_id = f"whole{path.replace('/', '-')}{stream}{model}"
-    up.script(Answer(said=Said("one two three", input_tokens=7, output_tokens=3)))
-    assert send(gateway, path, stream, request_id, model).status_code == 200
+    request_id = named("whole", path, stream, at)
+    assert answers[request_id].status_code == 200
     row = only_row(admin, request_id)
     output = 0 if path == EMBEDDINGS else 3
     assert (row["outcome"], row["estimated"], row["attempts"]) == ("complete", False, 1)
     assert (row["input_tokens"], row["output_tokens"]) == (7, output)
     assert row["cost_usd"] == pytest.approx((7 * 1.0 + output * 2.0) / 1e6, abs=1e-12)
+    model = "m" if path == EMBEDDINGS else MODELS[at]
     assert (row["route"], row["model"], row["price_version"]) == (path, model, "config")
 
 
-FAILURES = [
-    pytest.param(Status(500), "upstream_error", False, id="500"),
-    pytest.param(Status(400), "upstream_error", False, id="400"),
-    pytest.param(faults.Reset(), "upstream_error", False, id="reset-before-a-byte"),
-    pytest.param(faults.Silence(), "timeout", True, id="silence"),
-]
-
-
-@pytest.mark.parametrize(("behaviour", "outcome", "used"), FAILURES)
+@pytest.mark.parametrize("what", FAILURES)
 @pytest.mark.parametrize(("path", "stream"), SURFACES)
 def test_a_provider_that_fails_before_its_answer(
-    gateway: Gateway,
-    up: FakeProvider,
-    admin: Admin,
-    path: str,
-    stream: bool,
-    behaviour: Behaviour,
-    outcome: str,
-    used: bool,
+    answers: dict[str, httpx.Response], admin: Admin, path: str, stream: bool, what: str
 ) -> None:
     """A row all the same; tokens only where the provider may have worked."""
-    request_id = f"before{path.replace('/', '-')}{stream}{type(behaviour).__name__}{outcome}"
-    request_id += str(getattr(behaviour, "status", ""))
-    up.script(behaviour)
-    assert send(gateway, path, stream, request_id).status_code >= 400
+    _, outcome, used = FAILURES[what]
+    request_id = named("before", path, stream, what)
+    assert answers[request_id].status_code >= 400
     row = only_row(admin, request_id)
     assert (row["outcome"], row["input_tokens"] != 0) == (outcome, used)
     assert (row["output_tokens"], row["estimated"]) == (0, used)
 
 
-BREAKS = [
-    pytest.param(faults.Reset(after=3), "upstream_truncated", id="reset"),
-    pytest.param(faults.Hangup(after=3), "upstream_truncated", id="hangup"),
-    pytest.param(faults.NoFinishReason(), "upstream_truncated", id="no-finish-reason"),
-    pytest.param(faults.ErrorEvent(after=3), "upstream_error", id="error-event"),
-    pytest.param(faults.Silence(after=3), "timeout", id="idle"),
-]
-
-
-@pytest.mark.parametrize(("behaviour", "outcome"), BREAKS)
+@pytest.mark.parametrize("what", BREAKS)
 @pytest.mark.parametrize(("path", "stream"), STREAMS)
 def test_a_stream_that_breaks(
-    gateway: Gateway,
-    up: FakeProvider,
-    admin: Admin,
-    path: str,
-    stream: bool,
-    behaviour: Behaviour,
-    outcome: str,
+    answers: dict[str, httpx.Response], admin: Admin, path: str, stream: bool, what: str
 ) -> None:
     """What came of it was used, and is counted as an estimate."""
-    request_id = f"break{path.replace('/', '-')}{type(behaviour).__name__}"
-    up.script(behaviour)
-    answer = send(gateway, path, stream, request_id)
+    request_id = named("break", path, stream, what)
+    answer = answers[request_id]
     assert answer.status_code == 200 and "[DONE]" not in answer.text
     row = only_row(admin, request_id)
-    assert row["outcome"] == outcome
+    assert row["outcome"] == BREAKS[what][1]
     assert int(str(row["output_tokens"])) > 0 and int(str(row["input_tokens"])) > 0
 
 
@@ -225,7 +239,7 @@ def test_a_client_that_leaves(
 def test_a_killed_gateway(tmp_path: Path, up: FakeProvider) -> None:
     """kill -9 loses no row of a finished request, and leaves one for each that ran; each exactly once."""
     with Gateway(tmp_path) as gateway:
-        gateway.start(config(up, "[usage]").replace("idle_seconds = 0.6", "idle_seconds = 60"))
+        gateway.start(config(up, "[usage]").replace("idle_seconds = 0.4", "idle_seconds = 60"))
         for number in range(5):
             up.script(Answer(said=Said("one two")))
             assert send(gateway, CHAT, False, f"done-{number}").status_code == 200
@@ -251,7 +265,7 @@ def test_a_gateway_that_is_told_to_stop(tmp_path: Path, up: FakeProvider) -> Non
     """Streams that the drain's limit cuts have their row when the next one starts."""
     with Gateway(tmp_path) as gateway:
         gateway.start(
-            config(up, "[server]\ndrain_seconds = 0.3").replace("idle_seconds = 0.6", "idle_seconds = 60")
+            config(up, "[server]\ndrain_seconds = 0.3").replace("idle_seconds = 0.4", "idle_seconds = 60")
         )
         gate = Gate()
         gate.release(4)
@@ -275,7 +289,7 @@ def test_a_client_that_leaves_where_the_bill_is_wanted(tmp_path: Path, up: FakeP
     """With on_abort = "drain" the provider finishes, and its own figures are the row's."""
     with Gateway(tmp_path) as gateway:
         drain = '[usage]\non_abort = "drain"'
-        gateway.start(config(up, drain).replace("idle_seconds = 0.6", "idle_seconds = 60"))
+        gateway.start(config(up, drain).replace("idle_seconds = 0.4", "idle_seconds = 60"))
         up.script(
             Answer(
                 said=Said("one two three four five six", input_tokens=9, output_tokens=6),

@@ -32,6 +32,7 @@ def config(identity: IdentityProvider) -> str:
         issuer = "{ISSUER}"
         audience = "{AUDIENCE}"
         jwks_url = "{identity.url}"
+        refresh_seconds = 1
         [limits.user]
         requests_per_minute = 3
         [[providers]]
@@ -74,4 +75,4 @@ def test_a_tokens_bearer(tmp_path: Path, identity: IdentityProvider) -> None:
         assert ask(gateway, identity.issue(FOREIGN, sub="eve")).status_code == 401
         identity.publish(NEW)
         bob = identity.issue(NEW, sub="bob")
-        eventually(lambda: True if ask(gateway, bob).status_code == 200 else None, 20.0)
+        eventually(lambda: True if ask(gateway, bob).status_code == 200 else None, 10.0)
