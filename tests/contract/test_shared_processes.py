@@ -48,7 +48,9 @@ class Child:
 
     def rows(self) -> list[tuple[float, int]]:
         """(finished_at, nano-dollars) of what it was about to settle."""
-        lines = [line.split() for line in self._journal.read_text().splitlines()]
+        # The last line may be half written: what crosses a page is seen in two steps.
+        whole, _, _ = self._journal.read_text().rpartition("\n")
+        lines = [line.split() for line in whole.splitlines()]
         return [(float(finished_at), int(nano_usd)) for finished_at, nano_usd in lines]
 
 
