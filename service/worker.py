@@ -26,6 +26,9 @@ ORPHAN_CHECK_SECONDS = 0.5
 IDLE_CHECK_SECONDS = 0.05
 """How soon a draining worker notices that nothing runs any more."""
 
+LEAVE_AGAIN_SECONDS = 1.0
+"""After so long without an end the server is told to stop once more."""
+
 
 def load_app(
     settings: Settings,
@@ -111,6 +114,8 @@ class _Duties:
             self._timers.append(self._loop.call_later(IDLE_CHECK_SECONDS, self._leave_when_idle))
         else:
             os.kill(os.getpid(), signal.SIGTERM)
+            # Seen once in some hundred stops of a busy machine: the server missed it. `end` calls this off.
+            self._timers.append(self._loop.call_later(LEAVE_AGAIN_SECONDS, self._leave_when_idle))
 
     def _check_parent(self) -> None:
         if os.getppid() == self._parent:
