@@ -43,7 +43,11 @@ async def open_home(
     reports = _Reports(counters)
     if settings.store.redis is None:
         store = MemoryLimitStore(
-            now_us=_microseconds(), spent=spent, began_at=clock.now(), on_alert=reports.alert
+            now_us=_microseconds(),
+            spent=spent,
+            began_at=clock.now(),
+            on_alert=reports.alert,
+            on_overrun=reports.overrun,
         )
         sweeping = _Sweeping(store, clock)
         try:

@@ -42,14 +42,16 @@ class MemoryLimitStore:
         spent: SpentSoFar,
         began_at: float,
         on_alert: Callable[[Meter, float, int], None],
+        on_overrun: Callable[[Meter, int], None] = lambda meter, amount: None,
     ) -> None:
         """A store that has counted nothing yet.
 
         now_us: a clock that only moves forward, in microseconds. spent: what was used before. began_at:
-        Unix seconds; whatever finished before is in `spent`, however the wall clock jumps. on_alert: called with the meter, its window's start and what is spent, once a window.
+        Unix seconds; whatever finished before is in `spent`, however the wall clock jumps. on_alert: called with the meter, its window's start and what is spent, once a window. on_overrun: (meter, by how much) when a request spent more than it had reserved.
         """
         self._now_us = now_us
         self._on_alert = on_alert
+        self._on_overrun = on_overrun
         self._shelf = Shelf(began_at)
         self._opening = Opening(spent)
         self._running: set[Held] = set()
@@ -107,7 +109,10 @@ class MemoryLimitStore:
         need, alarms = held.need, list[tuple[Tally, Meter]]()
         for tally, (meter, _) in held.tallies.items():
             amount = tally.asked(need) if holds else 0
-            tally.count = budgets.settle(tally.count, amount, tally.used(used))
+            spent = tally.used(used)
+            tally.count = budgets.settle(tally.count, amount, spent)
+            if holds and spent > amount and meter.per is not None:
+                self._on_overrun(meter, spent - amount)
             if not tally.alerted and budgets.alarming(tally.count.spent, meter.capacity, meter.alert_at):
                 alarms.append((tally, meter))
         for tally, meter in alarms:

@@ -208,3 +208,22 @@ async def test_a_process_begun_anew_counts_on_from_the_ledger(home: MemoryHome) 
         (budget(100),), Need(nano_usd=50), id="r", started_at=BEGAN_AT + 9, lasts_seconds=60
     )
     assert not isinstance(again, Refusal)
+
+
+async def test_what_is_spent_beyond_the_bound_is_told() -> None:
+    """Booked all the same; what stays within it is not."""
+    told: list[tuple[str, int]] = []
+    store = MemoryLimitStore(
+        now_us=lambda: 0,
+        spent=LedgerSums(),
+        began_at=BEGAN_AT,
+        on_alert=lambda meter, start, spent: None,
+        on_overrun=lambda meter, amount: told.append((meter.name, amount)),
+    )
+    meter = budget(100)
+    for used in (10, 13):
+        need = Need(nano_usd=10, budget_tokens=10)
+        held = await store.reserve((meter,), need, id="r", started_at=BEGAN_AT, lasts_seconds=60)
+        assert not isinstance(held, Refusal)
+        store.settle(held, Used(nano_usd=used, tokens=used, finished_at=BEGAN_AT))
+    assert told == [(meter.name, 3)]
