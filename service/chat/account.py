@@ -23,7 +23,7 @@ from service.clock import Clock
 from service.errors import BudgetExceeded
 from service.limits import bound
 from service.limits.base import Need, Reservation, Used
-from service.limits.service import LimitService, Plan
+from service.limits.service import UNMETERED, LimitService, Plan
 from service.pricing.arithmetic import Rates, cost_nano_usd
 from service.providers.base import Fault, Operation, Reader
 from service.providers.whole import WholeSink
@@ -84,6 +84,7 @@ class Account:
         "call",
         "has_budget",
         "id",
+        "plan",
         "reader",
         "reservation",
         "started_at",
@@ -106,6 +107,7 @@ class Account:
         self.call = call
         self.has_budget = False
         self.id = ids.new_id("use")
+        self.plan = UNMETERED
         self.reader: Reader | None = None
         self.reservation: Reservation | None = None
         self.started_at = started_at
@@ -196,9 +198,8 @@ class Account:
                 tokens, nano_usd = row.input_tokens + row.output_tokens, row.cost_nano_usd or 0
                 self._ledger.end(row)
         finally:
-            if self.reservation is not None:
-                used = Used(tokens=tokens, nano_usd=nano_usd, finished_at=finished_at)
-                self._limits.settle(self.reservation, used)
+            used = Used(tokens=tokens, nano_usd=nano_usd, finished_at=finished_at)
+            self._limits.settle(self.plan, self.reservation, used, started_at=self.started_at)
 
     def _extend(self) -> bool:
         if self.reservation is None:

@@ -59,7 +59,7 @@ class Accounts:
             )
         started_at = self._clock.now()
         account = Account(self._limits, self._ledger, self._clock, call, started_at)
-        plan = self._limits.plan(call.principal, alias.name, call.route)
+        plan = account.plan = self._limits.plan(call.principal, alias.name, call.route)
         if plan.meters:
             await self._reserve(account, plan, alias)
         if call.stream:

@@ -38,6 +38,11 @@ class Subject(StrEnum):
     ADDRESS = "address"
 
 
+def place_of(subject: Subject, subject_id: str) -> str:
+    """Whose a meter is, as one string; meters' names begin with it. Unambiguous: no subject has a colon."""
+    return f"{subject.value}:{subject_id}:"
+
+
 class Meter(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One limit of one subject.
 
@@ -151,6 +156,15 @@ class LimitStore(Protocol):
 
     def settle(self, reservation: Reservation, used: Used) -> None:
         """Replace what was reserved by what was used. The first call counts, the others do nothing."""
+
+    def spend(
+        self, places: tuple[str, ...], used: Used, *, started_at: float, reservation: Reservation | None
+    ) -> None:
+        """Count what a request used, at its end, with those budgets of its caller that it holds nothing of.
+
+        Such a budget was set while it ran, or had been taken away when it began; whoever sets it again finds
+        all that was spent meanwhile. places: whose request it was (`place_of`). To be called once, after `settle`.
+        """
 
     def book(self, meters: tuple[Meter, ...], used: Used, *, started_at: float) -> None:
         """Count what was used without a reservation: rows of a worker that died."""

@@ -80,17 +80,15 @@ for n, cell in ipairs(cells) do
 end
 
 -- A count that nobody has begun, nor has anything to tell of, begins now; right after a generation has
--- begun nobody can say that, so those begin with it.
-local function begin(n, booked)
+-- begun nobody can say that, so those begin with it. What is booked and finished before is in the ledger's sum.
+local function begin(n)
   local cell, m = cells[n], meters[n]
-  local unheard = now_us >= opens_us and cell[7] == 0 and cell[9] == 0 and not booked
+  local unheard = now_us >= opens_us and cell[7] == 0 and cell[9] == 0
   m.k = math.floor((unheard and now_us or tonumber(cutoff)) / QUARTER_US)
 end
 
-local booked = {}
-for _, booking in ipairs(bookings) do booked[booking[3]] = true end
 for n, cell in ipairs(cells) do
-  if cell[2] == BUDGET and not blobs[n] then begin(n, booked[n]) end
+  if cell[2] == BUDGET and not blobs[n] then begin(n) end
 end
 for _, booking in ipairs(bookings) do
   local whose, finished_at, n, amount = unpack(booking)

@@ -69,6 +69,13 @@ class Held:
             self.known = self.store.levels_of([entry[0] for entry in self.entries], self.started_at)
         return self.known
 
+    def settles(self, account: Account) -> bool:
+        """Whether what is used will be spent from it: by its key, for it may have been forgotten and made anew."""
+        key = account.key
+        return any(entry[0].key == key for entry in self.entries) or any(
+            a.key == key for a, _ in self.unasked
+        )
+
     def grow_from_idle(self, wanted: Grown, touch: Touch) -> bool:
         """Hold more, of what lies idle; False, and nothing changed, where that isn't enough."""
         if not all(a.meter is meter and a.idle >= amount for a, (meter, amount) in wanted.items()):

@@ -118,6 +118,20 @@ class MemoryLimitStore:
         for tally, meter in alarms:
             self._alert(tally, meter)
 
+    def spend(
+        self, places: tuple[str, ...], used: Used, *, started_at: float, reservation: Reservation | None
+    ) -> None:
+        """Spend from the budgets that the request holds nothing of; see the port."""
+        shelf = self._shelf
+        shelf.finished_at = max(shelf.finished_at, used.finished_at)
+        if not shelf.budgets or not (used.tokens or used.nano_usd):
+            return
+        held = () if reservation is None else _ours(reservation).tallies
+        for place in places:
+            for tally in shelf.budgets.get(place, ()):
+                if tally not in held and tally.start <= started_at < tally.end and tally.misses(used):
+                    tally.count = budgets.settle(tally.count, 0, tally.used(used))
+
     def book(self, meters: tuple[Meter, ...], used: Used, *, started_at: float) -> None:
         """Spend from the budgets of whoever used it, as far as the ledger's sum doesn't have it.
 

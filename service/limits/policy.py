@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from service.config import LimitSettings
 from service.config.limits import UNLIMITED, Budget, Limits
-from service.limits.base import Kind, Meter, Subject
+from service.limits.base import Kind, Meter, Subject, place_of
 from service.pricing.arithmetic import NANO_PER_USD
 from service.principal import Principal
 
@@ -44,6 +44,20 @@ def meters_for(
     meters += _meters(Subject.MODEL, model, settings.models.get(model, UNLIMITED))
     meters += _meters(Subject.ROUTE, route, settings.routes.get(route, UNLIMITED))
     return tuple(meters)
+
+
+def places_of(principal: Principal, model: str, route: str) -> tuple[str, ...]:
+    """Everybody whose budgets one request may count against, whether they have any now or not."""
+    places = [place_of(Subject.MODEL, model), place_of(Subject.ROUTE, route)]
+    if principal.key_id:
+        places.append(place_of(Subject.KEY, principal.key_id))
+    elif principal.address:
+        places.append(place_of(Subject.ADDRESS, principal.address))
+    if principal.user:
+        places.append(place_of(Subject.USER, user_subject(principal.tenant, principal.user)))
+    if principal.tenant:
+        places.append(place_of(Subject.TENANT, principal.tenant))
+    return tuple(places)
 
 
 def merge(own: Limits, default: Limits) -> Limits:
@@ -85,7 +99,7 @@ def _first(own: int | None, default: int | None) -> int | None:
 def _meters(subject: Subject, subject_id: str, limits: Limits) -> list[Meter]:
     if limits is UNLIMITED:
         return []
-    name, meters = f"{subject.value}:{subject_id}:", list[Meter]()
+    name, meters = place_of(subject, subject_id), list[Meter]()
     if rate := limits.requests_per_minute:
         meters.append(_rate(name, Kind.REQUESTS, subject, subject_id, limits.burst or rate, rate))
     if rate := limits.tokens_per_minute:

@@ -9,7 +9,7 @@ from service.config import Limits, LimitSettings
 from service.errors import BudgetExceeded, LimitExceeded
 from service.limits.base import BUDGETS, Kind, LimitStore, Meter, Need, Refusal, Reservation, Subject, Used
 from service.limits.headers import limit_headers, refusal_detail, refusal_headers, retry_after
-from service.limits.policy import meters_for, user_subject
+from service.limits.policy import meters_for, places_of, user_subject
 from service.principal import Principal
 
 MAX_REMEMBERED = 10_000
@@ -40,12 +40,16 @@ class NoOverrides:
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """The meters of one caller's requests for one model by one route, and what they ask to be known."""
+    """The meters of one caller's requests for one model by one route, and what they ask to be known.
+
+    places: whose requests they are, whether limited or not; see `LimitStore.spend`.
+    """
 
     meters: tuple[Meter, ...]
     has_budget: bool
     has_usd: bool
     has_tokens: bool
+    places: tuple[str, ...] = ()
 
 
 UNMETERED = Plan((), False, False, False)
@@ -99,9 +103,14 @@ class LimitService:
         """Reserve more for a running stream; False: its budget is used up."""
         return self._store.extend(reservation, nano_usd=nano_usd, tokens=tokens)
 
-    def settle(self, reservation: Reservation, used: Used) -> None:
-        """Replace what was reserved by the truth."""
-        self._store.settle(reservation, used)
+    def settle(self, plan: Plan, reservation: Reservation | None, used: Used, *, started_at: float) -> None:
+        """A request has ended: replace what was reserved by the truth. plan: the one that it began with.
+
+        started_at: Unix seconds, the same value as in the ledger row.
+        """
+        if reservation is not None:
+            self._store.settle(reservation, used)
+        self._store.spend(plan.places, used, started_at=started_at, reservation=reservation)
 
     def meters(self, principal: Principal, model: str, route: str) -> tuple[Meter, ...]:
         """What the caller's requests for `model` by `route` are counted by."""
@@ -114,7 +123,8 @@ class LimitService:
             user = self._overrides.of(Subject.USER, user_subject(principal.tenant, principal.user))
         meters = meters_for(principal, model, route, self._settings, tenant=tenant, user=user)
         kinds = {meter.kind for meter in meters}
-        return Plan(meters, bool(kinds & BUDGETS), Kind.USD in kinds, Kind.TOKENS in kinds)
+        places = places_of(principal, model, route)
+        return Plan(meters, bool(kinds & BUDGETS), Kind.USD in kinds, Kind.TOKENS in kinds, places)
 
 
 def _refused(refusal: Refusal) -> LimitExceeded:

@@ -10,7 +10,6 @@ back as far as they have not drained, measured from the last exchange before it:
 
 import asyncio
 from collections.abc import Callable
-from math import inf
 
 import structlog
 
@@ -26,6 +25,8 @@ from service.limits.ledger_sums import LedgerSums
 from service.limits.link import Link, LinkDown
 from service.limits.outage import Shares
 from service.limits.registry import Registry
+from service.limits.states import refusal
+from service.limits.unreserved import spend
 from service.limits.wire import Form, Verdict
 
 RECALL_SECONDS = 0.06
@@ -63,6 +64,7 @@ class SharedLimitStore:
     ) -> None:
         self._port = port
         self._clock_us = clock_us
+        self._now = now
         self._settings = settings
         self._on_overrun = on_overrun
         self._shares = Shares(settings)
@@ -146,11 +148,8 @@ class SharedLimitStore:
         if not held.holds:
             return False
         needs = needs_of(Need(nano_usd=nano_usd, budget_tokens=tokens))
-        wanted = {
-            account: (meter, amount)
-            for account, _, meter, _ in held.entries
-            if account.form is Form.BUDGET and (amount := account.asked(needs))
-        }
+        budgets = [(account, meter) for account, _, meter, _ in held.entries if account.form is Form.BUDGET]
+        wanted = {account: (meter, amount) for account, meter in budgets if (amount := account.asked(needs))}
         unasked = [account for account, _ in held.unasked if account.form is Form.BUDGET]
         if not wanted and not unasked:
             return True
@@ -179,6 +178,14 @@ class SharedLimitStore:
         for account, amount in held.extended.items():
             self._courier.shrink(account, amount)
         held.extended = {}
+
+    def spend(
+        self, places: tuple[str, ...], used: Used, *, started_at: float, reservation: Reservation | None
+    ) -> None:
+        """See the port. Knows the budgets that were ever asked for at this worker."""
+        if used.tokens or used.nano_usd:
+            held = None if reservation is None else _ours(reservation)
+            spend(self._registry.budgets(places, started_at), used, held, self._courier)
 
     def book(self, meters: tuple[Meter, ...], used: Used, *, started_at: float, owner: str = "") -> None:
         """See the port. owner: whose `settle` may have counted it before it died; "" where none has."""
@@ -215,7 +222,7 @@ class SharedLimitStore:
         self._reclaim(now_us)
         if not self._courier.away:
             self._shares.clear()
-        self._registry.forget_unused(now_us)
+        self._registry.forget_unused(now_us, self._now())
 
     def _reclaim(self, now_us: int) -> int:
         overdue = [held for held in self._running if held.deadline_us <= now_us]
@@ -318,13 +325,11 @@ class SharedLimitStore:
         held = Held(self, id, entries, started_at, self._courier)
         if not accounts:
             return held
-        now_us = self._clock_us()
-        answer = self._shares.take(accounts, needs, self._courier.workers, now_us, started_at)
+        answer = self._shares.take(accounts, needs, self._courier.workers, self._clock_us(), started_at)
         if isinstance(answer, list):
             # The others were granted already: let go of them.
             held.settle(Used(finished_at=0.0), self._courier, self._courier.touch)
-            longest = max(answer, key=lambda wait: wait.seconds)
-            return _refusal(longest.meter, longest.seconds, self.levels_of(accounts, started_at))
+            return refusal([(w.meter, w.seconds) for w in answer], self.levels_of(accounts, started_at))
         held.known = self.levels_of([entry[0] for entry in entries], started_at) + answer
         held.unasked = [(account, account.asked(needs)) for account in accounts if not account.is_rate]
         for account, amount in held.unasked:
@@ -335,13 +340,8 @@ class SharedLimitStore:
         self, accounts: list[Account], faults: tuple[Account, ...], needs: Needs, started_at: float
     ) -> Refusal:
         now_us = self._courier.server_now_us()
-        waits = [(a.wait_seconds(a.asked(needs), now_us, started_at), a.meter) for a in faults]
-        seconds, meter = max(waits, key=lambda wait: wait[0])
-        return _refusal(meter, seconds, self.levels_of(accounts, started_at))
-
-
-def _refusal(meter: Meter, seconds: float, levels: tuple[Level, ...]) -> Refusal:
-    return Refusal(meter=meter, retry_after_seconds=None if seconds == inf else seconds, levels=levels)
+        waits = [(a.meter, a.wait_seconds(a.asked(needs), now_us, started_at)) for a in faults]
+        return refusal(waits, self.levels_of(accounts, started_at))
 
 
 def _ours(reservation: Reservation) -> Held:

@@ -1,8 +1,10 @@
 """Where the in-process home of limits keeps its states: found by name, forgotten when they make no difference."""
 
 from collections import deque
+from collections.abc import Mapping
+from math import inf, nextafter
 
-from service.limits.base import Meter
+from service.limits.base import Meter, place_of
 from service.limits.rates import UNUSED, Bucket
 from service.limits.states import MICROSECONDS, Rate, Tally
 from service.limits.windows import TOTAL, window
@@ -19,6 +21,8 @@ class Shelf:
 
     Those of rates by the meter's name; those of budgets by its window too, and the window asked for
     last at hand. A ring holds each once, so that sweeps come around to all.
+
+    budgets: those of one `place_of`, of all windows. finished_at: Unix seconds, of the latest request that has ended.
     """
 
     def __init__(self, began_at: float) -> None:
@@ -28,6 +32,13 @@ class Shelf:
         self._latest: dict[str, Tally] = {}
         self._windows: dict[tuple[str, int], Tally] = {}
         self._ring: deque[Rate | Tally] = deque()
+        self._budgets: dict[str, list[Tally]] = {}
+        self.finished_at = 0.0
+
+    @property
+    def budgets(self) -> Mapping[str, list[Tally]]:
+        """Whose budgets are counted here."""
+        return self._budgets
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -53,9 +64,10 @@ class Shelf:
         span = TOTAL if meter.per is None else window(meter.per, at)
         tally = self._windows.get((meter.name, span.start))
         if tally is None:
-            # Not simply since we began: a budget that was set since counts what came before it, too.
-            tally = self._windows[meter.name, span.start] = Tally(meter, span, max(self._began_at, at))
+            tally = self._windows[meter.name, span.start] = Tally(meter, span, self._cutoff(at))
             self._ring.append(tally)
+            if meter.per is not None:
+                self._budgets.setdefault(place_of(meter.subject, meter.subject_id), []).append(tally)
         self._latest[meter.name] = tally
         return tally
 
@@ -70,8 +82,21 @@ class Shelf:
             else:
                 self._ring.append(state)
 
+    def _cutoff(self, at: float) -> float:
+        """Since when a tally that begins now counts by itself: all that has ended is in the ledger.
+
+        Not simply since we began: a budget that was set since counts what came before it, too.
+        """
+        cutoff = max(self._began_at, at)
+        return cutoff if self.finished_at <= cutoff else nextafter(self.finished_at, inf)
+
     def _drop(self, tally: Tally) -> None:
         name = tally.meter.name
         del self._windows[name, tally.start]
         if self._latest.get(name) is tally:
             del self._latest[name]
+        if tally.meter.per is not None:
+            place = place_of(tally.meter.subject, tally.meter.subject_id)
+            self._budgets[place].remove(tally)
+            if not self._budgets[place]:
+                del self._budgets[place]

@@ -94,6 +94,10 @@ class Tally:
         self.counted = True
         self.alerted = alarming(before, self.meter.capacity, self.meter.alert_at)
 
+    def misses(self, used: Used) -> bool:
+        """Whether the ledger's sum has not what ends now. In doubt, after the clock was set back, it counts twice."""
+        return self.counted or self.opening or used.finished_at >= self.cutoff
+
     def past(self, now_us: int, now_unix: float, kept_us: int) -> bool:
         """Whether nobody will ask for it any more: its window has ended `kept_us` ago, by both clocks."""
         if self.count.held or self.opening:

@@ -43,6 +43,7 @@ class Entry(msgspec.Struct, kw_only=True, eq=False):
     reservation: Reservation
     need: Need
     windows: dict[str, int]
+    started_at: float
     taken_at: float
     due_at: float
     holds: bool = True
@@ -247,6 +248,7 @@ class LimitMachine(RuleBasedStateMachine):
                 reservation=answer,
                 need=need,
                 windows={each.name: window(each.per or "total", now).start for each in meters},
+                started_at=now,
                 taken_at=self._passed,
                 due_at=self._passed + lasts,
             )
@@ -265,12 +267,39 @@ class LimitMachine(RuleBasedStateMachine):
         return left[named.name] < min(asked, named.capacity)
 
     def _settle(self, entry: Entry, nano_usd: int, tokens: int, *, twice: bool) -> None:
+        self._runner.run(self._home.advance(1))
+        self._passed += 1
         used = Used(nano_usd=nano_usd, tokens=tokens, finished_at=self._home.now)
         self._runner.run(self._tell(entry.reservation, used, times=1 + twice))
         entry.holds = False
         entry.tokens_used = tokens
         for each, start in _budgets(entry):
             self._spent[each.name, start] += _used(each, used)
+        if self._exact or not self._jumped:
+            self._runner.run(self._tell_the_others(entry, used))
+
+    async def _tell_the_others(self, entry: Entry, used: Used) -> None:
+        """Those budgets that it didn't have, and the ledger. Instants of two rows and of a count differ."""
+        places = ("key:k1:", "tenant:t:", "model:m:")
+        self._home.store.spend(places, used, started_at=entry.started_at, reservation=entry.reservation)
+        await self._home.sync()
+        for each in METERS:
+            place = (each.name, window(each.per or "total", entry.started_at).start)
+            if each.name not in entry.windows and place in self._spent:
+                self._spent[place] += _used(each, used)
+        for subject, subject_id in ((Subject.KEY, "k1"), (Subject.TENANT, "t")):
+            self._ledger.rows.append(
+                SummedRow(
+                    subject=subject,
+                    subject_id=subject_id,
+                    started_at=entry.started_at,
+                    finished_at=used.finished_at,
+                    nano_usd=used.nano_usd,
+                    tokens=used.tokens,
+                )
+            )
+        await self._home.advance(1)
+        self._passed += 1
 
     async def _tell(self, reservation: Reservation, used: Used, times: int) -> None:
         for _ in range(times):
@@ -293,7 +322,7 @@ class LimitMachine(RuleBasedStateMachine):
         span = window(each.per, now)
         if (each.name, span.start) not in self._spent:
             self._spent[each.name, span.start] = sum(
-                row.nano_usd
+                row.nano_usd if each.kind is Kind.USD else row.tokens
                 for row in self._ledger.rows
                 if (row.subject, row.subject_id) == (each.subject, each.subject_id)
                 and span.start <= row.started_at

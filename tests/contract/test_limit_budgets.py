@@ -7,7 +7,7 @@ import pytest
 
 from service.config.limits import Per
 from service.errors import StoreUnavailable
-from service.limits.base import Kind, Need, Refusal, Used
+from service.limits.base import Kind, Meter, Need, Refusal, Reservation, Used
 from tests.contract.homes import BEGAN_AT, Home
 from tests.contract.limit_steps import (
     DAY,
@@ -196,12 +196,102 @@ async def test_what_is_booked_before_the_count_has_begun_is_added_to_it(home: Ho
     assert await remaining(home, budget(100)) == [50]
 
 
+async def test_what_is_booked_first_does_not_hide_what_was_spent_before(home: Home) -> None:
+    await home.advance(3600)
+    await spend(home, 20)
+    home.store.book((budget(100),), Used(nano_usd=30, finished_at=home.now), started_at=home.now - 9)
+    await home.sync()
+    home.ledger.rows.append(row(30, home.now - 9, home.now))
+    assert await remaining(home, budget(100)) == [50]
+
+
 async def test_what_is_booked_but_in_the_ledgers_sum_counts_once(home: Home) -> None:
     home.ledger.rows.append(row(20, BEGAN_AT - 9, BEGAN_AT - 1))
     assert await remaining(home, budget(100)) == [80]
     home.store.book((budget(100),), Used(nano_usd=20, finished_at=BEGAN_AT - 1), started_at=BEGAN_AT - 9)
     await home.sync()
     assert await remaining(home, budget(100)) == [80]
+
+
+async def spend(home: Home, nano_usd: int, meters: tuple[Meter, ...] = (), *, subject_id: str = "k1") -> None:
+    """One request to its end, as whoever calls the store does it, with its row in the ledger."""
+    started_at = home.now
+    reservation = await reserve(home, meters, Need(nano_usd=nano_usd)) if meters else None
+    await home.advance(1)
+    await end(home, nano_usd, started_at, reservation, subject_id=subject_id)
+
+
+async def end(
+    home: Home, nano_usd: int, started_at: float, reservation: Reservation | None, *, subject_id: str = "k1"
+) -> None:
+    """The request's end."""
+    used = Used(nano_usd=nano_usd, tokens=2 * nano_usd, finished_at=home.now)
+    if reservation is not None:
+        home.store.settle(reservation, used)
+    places = ("key:k2:", "model:m:", f"key:{subject_id}:")
+    home.store.spend(places, used, started_at=started_at, reservation=reservation)
+    home.ledger.rows.append(row(nano_usd, started_at, home.now, subject_id))
+    await home.sync()
+    await home.advance(1)
+
+
+@pytest.mark.parametrize("per", ["day", "total"])
+async def test_a_budget_taken_away_and_set_again_counts_what_was_spent_between(home: Home, per: Per) -> None:
+    tokens = meter(Kind.BUDGET_TOKENS, 1000, per=per)
+    both = (budget(100, per), tokens)
+    await spend(home, 10, both)
+    await spend(home, 20)
+    await home.advance(3600)
+    await home.sweep()
+    await spend(home, 30)
+    await spend(home, 500, subject_id="k3")
+    assert await remaining(home, *both) == [40, 880]
+    await refused(home, both, Need(nano_usd=41))
+    await spend(home, 40, both)
+    assert await remaining(home, *both) == [0, 800]
+
+
+async def test_a_request_that_runs_while_its_budget_is_first_set_counts_at_its_end(home: Home) -> None:
+    started_at = home.now
+    await home.advance(5)
+    await spend(home, 10)
+    assert await remaining(home, budget(100)) == [90]
+    await spend(home, 20, (budget(100),))
+    await end(home, 30, started_at, None)
+    assert await remaining(home, budget(100)) == [40]
+
+
+async def test_a_request_that_holds_one_budget_counts_with_the_one_set_since(home: Home) -> None:
+    started_at = home.now
+    reservation = await reserve(home, (budget(100),), Need(nano_usd=50))
+    assert await remaining(home, budget(100), budget(200, "total")) == [50, 200]
+    await end(home, 30, started_at, reservation)
+    assert await remaining(home, budget(100), budget(200, "total")) == [70, 170]
+
+
+async def test_a_request_counts_in_the_window_in_which_it_started_alone(home: Home) -> None:
+    assert await remaining(home, budget(100), budget(200, "total")) == [100, 200]
+    started_at = home.now
+    await home.advance(DAY)
+    assert await remaining(home, budget(100)) == [100]
+    await end(home, 30, started_at, None)
+    assert await remaining(home, budget(100), budget(200, "total")) == [100, 170]
+
+
+async def test_what_ends_while_the_ledger_is_asked_counts_once(home: Home) -> None:
+    started_at = home.now
+    await home.advance(5)
+    await spend(home, 10)
+    home.ledger.answers.clear()
+    asked = asyncio.create_task(reserve(home, (budget(100),), Need(nano_usd=5)))
+    await until(lambda: home.ledger.asked > 0)
+    await home.advance(1)
+    ending = asyncio.create_task(end(home, 30, started_at, None))
+    await until(lambda: len(home.ledger.rows) == 2)
+    home.ledger.answers.set()
+    await ending
+    await asked
+    assert await remaining(home, budget(100)) == [55]
 
 
 async def test_an_alert_is_raised_once_a_window(home: Home) -> None:

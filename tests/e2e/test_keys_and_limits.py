@@ -191,6 +191,50 @@ def test_a_budget_in_tokens_cuts_a_stream_that_outgrows_it(
     assert code(after) == (429, "budget_exceeded") and "retry-after" not in after.headers
 
 
+def test_a_budget_counts_what_was_spent_while_it_was_not_set(
+    gateway: Gateway, admin: Admin, up: FakeProvider
+) -> None:
+    """It is taken away and set again, and a stream runs on from before its first setting."""
+    made = admin.make_key()
+    keyed, place = as_key(made), f"/admin/keys/{made['id']}"
+    gate = Gate()
+
+    def spend(tokens: int) -> None:
+        up.script(Answer(said=Said("x", input_tokens=tokens - 10, output_tokens=10)))
+        assert ask(gateway, keyed, max_tokens=10).status_code == 200
+
+    def budgets(*budgets: dict[str, object]) -> None:
+        assert admin.http.patch(place, json={"budgets": budgets}).status_code == 200
+
+    def used() -> int:
+        [meter] = admin.http.get("/admin/limits", params={"key": made["id"]}).json()["data"]
+        found: int = meter["used"]
+        return found
+
+    spend(100)
+    up.script(Answer(said=Said("one two", input_tokens=20_000, output_tokens=10), gate=gate))
+    gate.release(3)
+    line = f"Authorization: {keyed['Authorization']}".encode()
+    with Peer(gateway.origin) as running:
+        running.send(request(b"POST", CHAT.encode(), line, body=msgspec.json.encode(BODY | {"stream": True})))
+        assert running.head()[0] == 200
+        running.body_until(b"one")
+        budgets({"tokens": 100_000, "per": "total"})
+        spend(200)
+        assert used() == 300
+        budgets()
+        spend(1000)
+        budgets({"tokens": 100_000, "per": "total"})
+        assert used() == 1300
+        gate.open()
+        assert b"".join(running.chunks()).endswith(DONE)
+    eventually(lambda: True if used() == 21_310 else None)
+    budgets({"tokens": 21_310, "per": "total"})
+    assert code(ask(gateway, keyed, max_tokens=1)) == (429, "budget_exceeded")
+    rows = admin.wait_rows(4, key=made["id"])
+    assert sum(row["input_tokens"] + row["output_tokens"] for row in rows) == 21_310
+
+
 def test_a_maximum_is_sent_where_a_budget_needs_one(gateway: Gateway, admin: Admin, up: FakeProvider) -> None:
     """The model's own; without a budget the caller's body goes on as it is."""
     plain = admin.make_key()

@@ -192,6 +192,50 @@ async def test_a_wall_clock_that_was_wrong_for_a_while_finds_what_was_counted(ho
     assert await remaining(home, budget(100)) == [40]
 
 
+async def end(home: MemoryHome, nano_usd: int) -> None:
+    """A request without limits ends now, after five seconds; its row is in the ledger."""
+    started_at = home.now - 5
+    used = Used(nano_usd=nano_usd, finished_at=home.now)
+    home.store.spend(("key:k1:",), used, started_at=started_at, reservation=None)
+    home.ledger.rows.append(row(nano_usd, started_at, home.now))
+    await home.advance(1)
+
+
+async def test_a_wall_clock_set_back_hides_nothing_that_was_spent_before(home: MemoryHome) -> None:
+    await home.advance(10)
+    await end(home, 10)
+    home.jump(3600)
+    await end(home, 20)
+    home.jump(-3600)
+    assert await remaining(home, budget(100)) == [70]
+    await end(home, 30)
+    assert await remaining(home, budget(100)) == [40]
+
+
+async def test_what_ends_before_the_ledger_could_be_asked_counts_once(home: MemoryHome) -> None:
+    home.jump(3600)
+    await end(home, 20)
+    home.jump(-3600)
+    home.ledger.away = True
+    with pytest.raises(StoreUnavailable):
+        await remaining(home, budget(100))
+    await home.advance(10)
+    await end(home, 30)
+    home.ledger.away = False
+    assert await remaining(home, budget(100)) == [50]
+
+
+async def test_of_a_budget_forgotten_nothing_is_left(home: MemoryHome) -> None:
+    assert await remaining(home, budget(100), budget(100, "total")) == [100, 100]
+    await home.advance(2 * DAY)
+    await home.sweep()
+    await home.advance(3600)
+    await home.sweep()
+    assert home.store.kept == 1
+    await end(home, 30)
+    assert await remaining(home, budget(100), budget(100, "total")) == [70, 70]
+
+
 async def test_a_process_begun_anew_counts_on_from_the_ledger(home: MemoryHome) -> None:
     """Whoever wrote the rows; a request that was running then costs what its row says."""
     reservation = await reserve(home, (budget(100),), Need(nano_usd=60))
