@@ -25,8 +25,8 @@ from service.keys.ports import Tokens
 from service.keys.service import KeyService
 from service.keys.store import DatabaseKeyStore
 from service.limits.admin import LimitAdmin
-from service.limits.base import Subject
 from service.limits.home import open_home
+from service.limits.link import LAG_SECONDS
 from service.limits.memory import MemoryLimitStore
 from service.limits.overrides import POLL_SECONDS, SubjectOverrides
 from service.limits.service import LimitService
@@ -41,12 +41,10 @@ from service.usage.journal import Journal
 from service.usage.ledger import Ledger
 from service.usage.row import LedgerRow
 from service.usage.service import UsageService
+from service.usage.spent import CaughtUp
 from service.usage.store import LedgerStore
 
 _log = structlog.get_logger()
-
-CATCH_UP_SECONDS = 2.0
-"""A budget's count begins with the ledger's sum, for which rows that are on their way are waited for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,8 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
             Path(settings.store.journal), now=clock.now, max_bytes=settings.store.journal_max_bytes
         )
         rows = LedgerStore(database)
-        sums = _CaughtUp(rows)
+        lag_seconds = 0.0 if settings.store.redis is None else LAG_SECONDS
+        sums = CaughtUp(rows, clock.now, lag_seconds=lag_seconds)
         store, limits_state = await stack.enter_async_context(
             open_home(settings, clock, sums, metrics, owner=journal.path.name)
         )
@@ -92,7 +91,7 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
             bookings = Bookings(store, _principal_of_row(principal_of), limits.meters)
             stack.push_async_callback(bookings.close)
             recovered = bookings.note
-        ledger = sums.ledger = Ledger(journal, rows, on_recovered=recovered)
+        ledger = sums.writer = Ledger(journal, rows, on_recovered=recovered)
         stack.push_async_callback(ledger.close)
         await ledger.start()
         tokens = await stack.enter_async_context(_open_tokens(settings, clock))
@@ -167,31 +166,6 @@ def _principal_of_row(principal_of: PrincipalOf) -> Callable[[LedgerRow], Awaita
         return msgspec.structs.replace(found, tenant=row.tenant, user=row.user)
 
     return find
-
-
-class _CaughtUp:
-    """The ledger's sums, with all rows of this worker in them."""
-
-    def __init__(self, rows: LedgerStore) -> None:
-        self._rows = rows
-        self.ledger: Ledger | None = None
-
-    async def spent(
-        self, subject: Subject, subject_id: str, *, since: float, until: float | None, finished_before: float
-    ) -> tuple[int, int]:
-        """See `service.limits.base.SpentSoFar`."""
-        if self.ledger is not None:
-            try:
-                async with asyncio.timeout(CATCH_UP_SECONDS):
-                    await self.ledger.flush_now()
-            except TimeoutError:
-                raise StoreUnavailable(
-                    "The database is away, so it is not known what was spent; ask again shortly.",
-                    retry_after_seconds=1,
-                ) from None
-        return await self._rows.spent(
-            subject, subject_id, since=since, until=until, finished_before=finished_before
-        )
 
 
 @asynccontextmanager

@@ -36,8 +36,6 @@ OWNER_SECONDS = 10.0
 sibling, starts again, which should be sooner."""
 BEATS = 4
 """Signs of life in that time."""
-LAG_SECONDS = 1.0
-"""Between machines' clocks, at most."""
 FLUSH_SECONDS = 2.0
 """Until rows that other workers hold are in the ledger; they flush four times a second."""
 FAILURES = 2

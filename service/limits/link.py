@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+LAG_SECONDS = 1.0
+"""Between machines' clocks, at most."""
+
 
 class LinkDown(Exception):
     """Redis didn't answer, or not in time, or not what was to be expected. Says why in a word."""

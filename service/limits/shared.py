@@ -17,12 +17,12 @@ from service.config.settings import LimitSettings
 from service.errors import StoreUnavailable
 from service.limits.accounts import Account, Needs, needs_of
 from service.limits.base import BUDGETS, Kind, Level, Meter, Need, Refusal, Reservation, SpentSoFar, Used
-from service.limits.courier import FLUSH_SECONDS, LAG_SECONDS, OWNER_SECONDS, Courier
+from service.limits.courier import FLUSH_SECONDS, OWNER_SECONDS, Courier
 from service.limits.demands import Away, Part, Reply
 from service.limits.held import Entry, Held
 from service.limits.leases import TICKS_AHEAD
 from service.limits.ledger_sums import LedgerSums
-from service.limits.link import Link, LinkDown
+from service.limits.link import LAG_SECONDS, Link, LinkDown
 from service.limits.outage import Shares
 from service.limits.registry import Registry
 from service.limits.states import refusal

@@ -114,6 +114,11 @@ def spent(subject: Subject, subject_id: str, period: Selection, finished_before:
     ).where(*_of(subject, subject_id), *_fitting(period), _ROW.finished_at < finished_before)
 
 
+def latest_end(started_since: float) -> Select[float]:
+    """None where no row started since then."""
+    return select(func.max(_ROW.finished_at)).where(_ROW.started_at >= started_since)
+
+
 def rows(selection: Selection, after: Position | None, limit: int) -> Select[*tuple[object, ...]]:
     """Whole rows, newest first."""
     newest_first = (_ROW.started_at.desc(), _ROW.id.desc())

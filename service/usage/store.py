@@ -49,6 +49,12 @@ class LedgerStore:
             nano_usd, tokens = (await connection.execute(statement)).one()
         return int(nano_usd), int(tokens)
 
+    async def latest_end(self, started_since: float) -> float:
+        """The latest `finished_at` of the rows that started since then; 0 where there is none."""
+        async with self._database.read() as connection:
+            latest = (await connection.execute(queries.latest_end(started_since))).scalar_one()
+        return latest or 0.0
+
     async def summary(
         self, selection: Selection, group_by: GroupBy, *, after: str | None, limit: int
     ) -> tuple[list[Group], Sums]:

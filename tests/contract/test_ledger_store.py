@@ -106,6 +106,13 @@ SPENT = {
 }
 
 
+async def test_the_latest_end_is_that_of_rows_that_started_since(store: LedgerStore) -> None:
+    assert await store.latest_end(0) == 0
+    ends = ((100.0, 900.0), (200.0, 300.5), (300.0, 300.25))
+    await store.insert([a_row(f"use_{start}", started_at=start, finished_at=end) for start, end in ends])
+    assert [await store.latest_end(since) for since in (100, 101, 300, 301)] == [900, 300.5, 300.25, 0]
+
+
 @pytest.mark.parametrize("subject", list(Subject))
 async def test_what_a_subject_spent_is_its_rows_alone(store: LedgerStore, subject: Subject) -> None:
     field, value, subject_id = SPENT[subject]

@@ -1,8 +1,10 @@
 """Keys, limits and budgets as a client and an operator meet them."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import anthropic
@@ -13,7 +15,7 @@ import pytest
 
 from tests.e2e.admin import ADMIN_KEY, AUTH_TOML, Admin, as_key
 from tests.e2e.conftest import StartGateway
-from tests.e2e.gateway import NO_TLS, Gateway, eventually
+from tests.e2e.gateway import NO_TLS, STATE, Gateway, eventually
 from tests.e2e.raw import Peer, crowd, request
 from tests.fakes.answers import DONE, Said
 from tests.fakes.behaviours import Answer
@@ -233,6 +235,29 @@ def test_a_budget_counts_what_was_spent_while_it_was_not_set(
     assert code(ask(gateway, keyed, max_tokens=1)) == (429, "budget_exceeded")
     rows = admin.wait_rows(4, key=made["id"])
     assert sum(row["input_tokens"] + row["output_tokens"] for row in rows) == 21_310
+
+
+def test_a_clock_set_back_before_a_restart_hides_nothing_spent(tmp_path: Path, up: FakeProvider) -> None:
+    """Here the rows go an hour ahead instead."""
+    up.default = Answer(said=Said("x", input_tokens=90, output_tokens=10))
+    with Gateway(tmp_path) as gateway:
+        gateway.start(CONFIG.format(auth=AUTH_TOML, url=up.base_url, more=""))
+        admin = Admin(gateway)
+        made = admin.make_key(budgets=[{"tokens": 1000, "per": "total"}])
+        assert ask(gateway, as_key(made), max_tokens=10).status_code == 200
+        admin.wait_rows(1, key=made["id"])
+        admin.close()
+        gateway.stop()
+        with closing(sqlite3.connect(tmp_path / STATE)) as database, database:
+            database.execute(
+                "UPDATE ledger SET started_at = started_at + 3600, finished_at = finished_at + 3600"
+            )
+        gateway.start(gateway.config_path.read_text())
+        admin = Admin(gateway)
+        assert ask(gateway, as_key(made), max_tokens=10).status_code == 200
+        [meter] = admin.http.get("/admin/limits", params={"key": made["id"]}).json()["data"]
+        assert meter["used"] == 200
+        admin.close()
 
 
 def test_a_maximum_is_sent_where_a_budget_needs_one(gateway: Gateway, admin: Admin, up: FakeProvider) -> None:
