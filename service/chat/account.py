@@ -51,13 +51,17 @@ class Ledger(Protocol):
 
 
 class Reach(msgspec.Struct, frozen=True, gc=False):
-    """All targets that may answer for an alias, as far as a bound needs them; rates: None, one has no price."""
+    """All targets that may answer for an alias, as far as a bound needs them; rates: None, one has no price.
+
+    keeps_for_an_hour: one has a cache that does where it is asked to, for a price of its own.
+    """
 
     rates: tuple[Rates, ...] | None
     image_tokens: int
     file_tokens: int
     max_output_tokens: int
     lasts_seconds: float
+    keeps_for_an_hour: bool
 
 
 class Account:
@@ -125,12 +129,13 @@ class Account:
         input_tokens = bound.input_bound(size, reach.image_tokens, reach.file_tokens)
         self.call = msgspec.structs.replace(self.call, maximum=reach.max_output_tokens)
         rates = reach.rates or ()
+        for_an_hour = reach.keeps_for_an_hour and bound.writes_for_an_hour(self.call.members)
         self.has_budget = True
         self._output_bound = output
         self._output_rate = max((each.output for each in rates), default=0)
         return Need(
             tokens=bound.estimated_input_tokens(size) + output,
-            nano_usd=bound.cost_bound_nano_usd(rates, input_tokens, output),
+            nano_usd=bound.cost_bound_nano_usd(rates, input_tokens, output, for_an_hour=for_an_hour),
             budget_tokens=input_tokens + output,
         )
 

@@ -107,6 +107,7 @@ class Accounts:
             file_tokens=max(bound.FILE_TOKENS[dialect] for dialect in dialects),
             max_output_tokens=max(target.max_output_tokens for target in targets),
             lasts_seconds=max(target.timeouts.total_seconds for target in targets),
+            keeps_for_an_hour=Dialect.ANTHROPIC in dialects,
         )
 
     def _watch(self, account: Account) -> None:

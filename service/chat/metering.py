@@ -115,4 +115,5 @@ def _with_output(usage: Usage, output_tokens: int) -> Usage:
         usage.cache_write_tokens,
         output_tokens,
         usage.reasoning_tokens,
+        usage.hour_write_tokens,
     )

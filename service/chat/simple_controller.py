@@ -145,6 +145,7 @@ def _sum_up(facts: Facts, each: list[Facts]) -> None:
         cache_write_tokens=sum(usage.cache_write_tokens for usage in found),
         output_tokens=sum(usage.output_tokens for usage in found),
         reasoning_tokens=sum(usage.reasoning_tokens for usage in found),
+        hour_write_tokens=sum(usage.hour_write_tokens for usage in found),
     )
     facts.cost_nano_usd = sum(one.cost_nano_usd or 0 for one in each)
     facts.outcome = "complete"

@@ -11,7 +11,7 @@ import re
 import msgspec
 
 from service.limits.prompt import PromptSize, Request, count_prompts, prompt_size
-from service.pricing.arithmetic import PICO_PER_NANO, Rates
+from service.pricing.arithmetic import HOUR_WRITE_INPUTS, PICO_PER_NANO, Rates
 from service.wire.anthropic import MessagesRequest
 from service.wire.openai import ChatCompletionRequest, CompletionRequest
 from service.wire.strict import Members
@@ -28,6 +28,7 @@ __all__ = [
     "names_maximum",
     "prompt_size",
     "with_maximum",
+    "writes_for_an_hour",
 ]
 
 TOKENS_PER_MESSAGE = 8
@@ -51,6 +52,9 @@ ESTIMATED_TOKENS_PER_MESSAGE = 4
 ESTIMATED_TOKENS_PER_IMAGE = 1_000
 ESTIMATED_TOKENS_PER_FILE = 5_000
 """What is usual: an image of a megapixel, a file of two pages."""
+
+_AN_HOUR = (b'"1h"', b"\\u0031", b"\\u0068")
+"""How JSON may write it; nobody escapes these two characters without a purpose."""
 
 # OpenAI's reasoning models refuse max_tokens, and it refuses both together.
 _WANTS_MAX_COMPLETION_TOKENS = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d))")
@@ -133,14 +137,29 @@ def with_maximum(members: Members, request: Request, default: int, model: str) -
     return kept
 
 
-def cost_bound_nano_usd(rates: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> int:
+def writes_for_an_hour(members: Members) -> bool:
+    """Whether a body may ask Anthropic to keep something in its cache for an hour: `"ttl": "1h"`. In doubt it does."""
+    return any(
+        any(spelling in data for spelling in _AN_HOUR)
+        for data in map(bytes, members.values())
+        # Most have neither.
+        if b"cache_control" in data or b"\\u00" in data
+    )
+
+
+def cost_bound_nano_usd(
+    rates: tuple[Rates, ...], input_tokens: int, output_tokens: int, *, for_an_hour: bool = False
+) -> int:
     """What so many tokens cost at most, at the dearest of several targets; rounded up, 0 without any.
 
     Nobody knows before how much of the input is cached, so all of it counts at its dearest class.
+    for_an_hour: it may be written to a cache for as long.
     """
+    times = HOUR_WRITE_INPUTS if for_an_hour else 1
     pico_usd = max(
         (
-            input_tokens * max(each.input, each.cached_input, each.cache_write) + output_tokens * each.output
+            input_tokens * max(times * each.input, each.cached_input, each.cache_write)
+            + output_tokens * each.output
             for each in rates
         ),
         default=0,

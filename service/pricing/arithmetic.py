@@ -22,6 +22,9 @@ class Rates(msgspec.Struct, frozen=True, gc=False):
     output: int
 
 
+HOUR_WRITE_INPUTS = 2
+"""What a token written to a cache for an hour costs, in those of input: Anthropic's rule for all its models."""
+
 FREE = Rates(0, 0, 0, 0)
 """What the simulated model costs."""
 
@@ -30,7 +33,8 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one answer, as the provider reported them.
 
     input_tokens includes the cached ones and those written to a cache; output_tokens includes
-    the reasoning ones.
+    the reasoning ones. hour_write_tokens: of those written to a cache, the ones to be kept for an hour, which
+    cost more; the ledger has no column for them.
     """
 
     input_tokens: int
@@ -38,6 +42,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int = 0
+    hour_write_tokens: int = 0
 
 
 MAX_TOKENS = 1_000_000_000
@@ -86,6 +91,8 @@ def cost_nano_usd(rates: Rates, usage: Usage) -> int:
         + usage.cache_write_tokens * rates.cache_write
         + usage.output_tokens * rates.output
     )
+    if usage.hour_write_tokens:
+        pico_usd += usage.hour_write_tokens * (HOUR_WRITE_INPUTS * rates.input - rates.cache_write)
     return (pico_usd + PICO_PER_NANO // 2) // PICO_PER_NANO
 
 

@@ -23,10 +23,15 @@ class _OutputDetails(msgspec.Struct, frozen=True, gc=False):
     thinking_tokens: int | None = None
 
 
+class _CacheCreation(msgspec.Struct, frozen=True, gc=False):
+    ephemeral_1h_input_tokens: int | None = None
+
+
 class _Usage(msgspec.Struct, frozen=True, gc=False):
     input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    cache_creation: _CacheCreation | None = None
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
 
@@ -103,6 +108,7 @@ def _newer(usage: _Usage, older: _Usage) -> _Usage:
             "input_tokens",
             "cache_read_input_tokens",
             "cache_creation_input_tokens",
+            "cache_creation",
             "output_tokens",
             "output_tokens_details",
         )
@@ -116,6 +122,8 @@ def _usage(usage: _Usage | None) -> Usage | None:
     cached = max(usage.cache_read_input_tokens or 0, 0)
     thinking = usage.output_tokens_details
     written = max(usage.cache_creation_input_tokens or 0, 0)
+    split = usage.cache_creation
+    for_an_hour = max((split and split.ephemeral_1h_input_tokens) or 0, 0)
     return plausible(
         Usage(
             input_tokens=max(usage.input_tokens or 0, 0) + cached + written,
@@ -123,6 +131,7 @@ def _usage(usage: _Usage | None) -> Usage | None:
             cache_write_tokens=written,
             output_tokens=max(usage.output_tokens or 0, 0),
             reasoning_tokens=max((thinking and thinking.thinking_tokens) or 0, 0),
+            hour_write_tokens=min(for_an_hour, written),
         )
     )
 

@@ -33,6 +33,10 @@ def usage_commands(load: LoadSettings) -> click.Group:
         """Compute what requests cost anew, by the prices that hold now.
 
         Budgets take no notice until their counters are made from the ledger again.
+
+        Rows don't say how much of what was written to a cache was to be kept for an hour, which costs more:
+        in rows that change, all of it is priced as kept for five minutes. Rows priced by the shipped table
+        as it is now don't change.
         """
         settings = load(config_path)
         given = {"from": since, "to": until, "model": model}
@@ -63,4 +67,7 @@ async def _reprice(settings: Settings, wanted: Selection, dry_run: bool) -> str:
     finally:
         await database.close()
     changed = f"{done.changed:,} of {done.rows:,} rows {'would change' if dry_run else 'changed'}"
-    return f"{changed}: from {usd(done.before_nano_usd):f} to {usd(done.after_nano_usd):f} USD."
+    text = f"{changed}: from {usd(done.before_nano_usd):f} to {usd(done.after_nano_usd):f} USD."
+    if done.cache_writes:
+        text += f"\n{done.cache_writes:,} of them wrote to a cache: priced as kept for five minutes."
+    return text

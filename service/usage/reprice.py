@@ -34,10 +34,14 @@ class RepricedLedger(Protocol):
 
 
 class Repriced(msgspec.Struct, kw_only=True):
-    """What was done. nano_usd: what all changed rows cost before and cost now."""
+    """What was done. nano_usd: what all changed rows cost before and cost now.
+
+    cache_writes: changed rows with tokens written to a cache, all of which count as written for five minutes.
+    """
 
     rows: int = 0
     changed: int = 0
+    cache_writes: int = 0
     before_nano_usd: int = 0
     after_nano_usd: int = 0
 
@@ -51,7 +55,11 @@ class Repricer:
         self._providers = {provider.name: provider for provider in settings.providers}
 
     def new_cost(self, row: LedgerRow) -> NewCost | None:
-        """What `row` costs now; None where that is what it says, or nothing is known of its target now."""
+        """What `row` costs now; None where that is what it says, or nothing is known of its target now.
+
+        A row doesn't say how much of its cache writes was for an hour, which costs more: one that was priced by
+        the very table that holds now stays as it is.
+        """
         provider_name, _, model = row.target.partition("/")
         provider = self._providers.get(provider_name)
         if provider is None:
@@ -62,7 +70,8 @@ class Repricer:
             return None
         cost, version = cost_nano_usd(rates, _usage(row)), self._prices.version(provider, configured)
         unchanged = (row.cost_nano_usd, row.price_version) == (cost, version)
-        return None if unchanged else NewCost(row.id, cost, version)
+        by_this_table = configured is None and row.price_version == version and row.cost_nano_usd is not None
+        return None if unchanged or by_this_table else NewCost(row.id, cost, version)
 
     def _configured(self, alias: str, provider: str, model: str) -> Price | None:
         """The price of the alias, or of its fallback, that has this target."""
@@ -92,6 +101,7 @@ def _count(done: Repriced, rows: int, changes: Iterable[tuple[LedgerRow, NewCost
     done.rows += rows
     for row, new in changes:
         done.changed += 1
+        done.cache_writes += row.cache_write_tokens > 0
         done.before_nano_usd += row.cost_nano_usd or 0
         done.after_nano_usd += new.cost_nano_usd or 0
 

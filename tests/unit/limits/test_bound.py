@@ -18,6 +18,7 @@ from service.limits.bound import (
     maximum_field,
     names_maximum,
     with_maximum,
+    writes_for_an_hour,
 )
 from service.limits.prompt import PromptSize, Request, prompt_size
 from service.pricing.arithmetic import Rates, Usage, cost_nano_usd
@@ -288,13 +289,36 @@ TOKENS = st.integers(0, 10**7)
     plain=TOKENS,
     cached=TOKENS,
     written=TOKENS,
+    for_an_hour=TOKENS,
     output=TOKENS,
     slack=TOKENS,
 )
 def test_no_usage_within_the_tokens_costs_more_than_the_bound(
-    rates: list[Rates], plain: int, cached: int, written: int, output: int, slack: int
+    rates: list[Rates], plain: int, cached: int, written: int, for_an_hour: int, output: int, slack: int
 ) -> None:
     """Whichever target answers, and however much of the input was cached."""
     usage = Usage(plain + cached + written, cached, written, output)
     bound = cost_bound_nano_usd(tuple(rates), usage.input_tokens + slack, output + slack)
     assert all(cost_nano_usd(each, usage) <= bound for each in rates)
+    usage = msgspec.structs.replace(usage, hour_write_tokens=min(written, for_an_hour))
+    bound = cost_bound_nano_usd(tuple(rates), usage.input_tokens + slack, output + slack, for_an_hour=True)
+    assert all(cost_nano_usd(each, usage) <= bound for each in rates)
+
+
+@pytest.mark.parametrize(
+    ("body", "asks"),
+    [
+        pytest.param({"messages": "x", "system": "1 hour, 1h"}, False, id="nothing-of-it"),
+        pytest.param({"system": [{"text": "x", "cache_control": {"ttl": "5m"}}]}, False, id="five-minutes"),
+        pytest.param({"system": [{"text": "x", "cache_control": {"ttl": "1h"}}]}, True, id="an-hour"),
+    ],
+)
+def test_whether_something_is_to_be_kept_for_an_hour(body: dict[str, object], *, asks: bool) -> None:
+    assert (
+        writes_for_an_hour({name: msgspec.Raw(msgspec.json.encode(value)) for name, value in body.items()})
+        == asks
+    )
+
+
+def test_an_hour_that_is_hidden_in_escapes_is_found() -> None:
+    assert writes_for_an_hour({"system": msgspec.Raw(rb'[{"ttl": "1\u0068"}]')})

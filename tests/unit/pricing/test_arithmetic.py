@@ -40,6 +40,14 @@ def test_a_cost_is_the_exact_sum_rounded_half_up(usage: Usage, prices: tuple[Dec
     assert cost_nano_usd(rates, usage) == half_up(dollars * 1_000_000_000)
 
 
+def test_what_is_written_for_an_hour_costs_twice_what_input_costs() -> None:
+    """Whatever other writes cost."""
+    for cache_write in (1.25, 1.0, 0.0):
+        rates = rates_from_usd_per_million(input=1, output=5, cache_write=cache_write)
+        for_an_hour = Usage(1000, 0, 700, 0, hour_write_tokens=300)
+        assert cost_nano_usd(rates, for_an_hour) == (300 + 400 * cache_write + 300 * 2) * 1000
+
+
 @given(price=st.integers(min_value=0, max_value=10**9))
 def test_a_float_means_the_decimal_that_it_prints_as(price: int) -> None:
     """Six decimals per million survive the way through a TOML float."""

@@ -73,6 +73,17 @@ def test_the_price_table_knows_cached_tokens_by_their_own_price() -> None:
     assert found == NewCost("use_0", cost, prices.version(SETTINGS.providers[1], None))
 
 
+def test_a_row_that_the_same_table_priced_keeps_what_its_cache_writes_cost() -> None:
+    """For an hour, perhaps: the row doesn't say. Another table's row is priced anew."""
+    prices = SettingsPrices()
+    version = prices.version(SETTINGS.providers[1], None)
+    row = a_row(model="openai/gpt-4o", target="openai/gpt-4o", cost_nano_usd=999, price_version=version)
+    reprice_row = Repricer(SETTINGS, prices).new_cost
+    assert reprice_row(row) is None
+    assert reprice_row(a_row(model=row.model, target=row.target, price_version="older")) is not None
+    assert reprice_row(a_row(model=row.model, target=row.target, cost_nano_usd=None)) is not None
+
+
 async def all_rows(ledger: LedgerStore) -> list[LedgerRow]:
     return await ledger.rows(Selection(), after=None, limit=10_000)
 
@@ -82,7 +93,9 @@ async def test_a_dry_run_says_what_would_change_and_changes_nothing(ledger: Ledg
     before = await all_rows(ledger)
     repricer = Repricer(SETTINGS, SettingsPrices())
     done = await reprice(ledger, repricer, Selection(), dry_run=True)
-    assert done == Repriced(rows=2, changed=1, before_nano_usd=123_456_789, after_nano_usd=120_000)
+    assert done == Repriced(
+        rows=2, changed=1, cache_writes=1, before_nano_usd=123_456_789, after_nano_usd=120_000
+    )
     assert await all_rows(ledger) == before
     assert await reprice(ledger, repricer, Selection(), dry_run=False) == done
     assert [row.cost_nano_usd for row in await all_rows(ledger)] == [123_456_789, 120_000]
