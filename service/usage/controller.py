@@ -7,7 +7,6 @@ from litestar import Controller, Response, get
 from msgspec.structs import replace
 
 from service.documented import After, answer, parameter
-from service.http.access import ACCESS
 from service.http.request import GatewayRequest
 from service.principal import Scope
 from service.usage import answers
@@ -18,8 +17,6 @@ from service.usage.service import UsageService
 
 CSV_TYPE = "text/csv"
 """The framework adds the character set."""
-
-ADMIN = {ACCESS: Scope.ADMIN}
 
 # Texts, read by `service.usage.asked`: what is wrong with one is then said as everywhere else.
 From = Annotated[str | None, parameter("from", "From then on: a date (UTC), an ISO instant or Unix seconds.")]
@@ -59,7 +56,7 @@ class UsageController(Controller):
         own = replace(asked.selection, key_id=request.context.principal.key_id)
         return await _usage(request, replace(asked, selection=own))
 
-    @get("/admin/usage", responses=USAGE, opt=ADMIN)
+    @get("/admin/usage", responses=USAGE, access=Scope.ADMIN)
     async def all(
         self,
         request: GatewayRequest,
@@ -77,7 +74,7 @@ class UsageController(Controller):
         names = ("from", "to", "group_by", "key", "tenant", "user", "model", "limit", "after")
         return await _usage(request, usage_asked(_given(request, *names)))
 
-    @get("/admin/ledger", responses=LEDGER, opt=ADMIN)
+    @get("/admin/ledger", responses=LEDGER, access=Scope.ADMIN)
     async def ledger(
         self,
         request: GatewayRequest,
