@@ -75,7 +75,11 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
         debug=False,
     )
     edge = Edge(
-        cast(App, app), cast(dict[str, App], direct_routes(app)), settings, partial(refusals.methods_of, app)
+        cast(App, app),
+        cast(dict[str, App], direct_routes(app)),
+        settings,
+        partial(refusals.methods_of, app),
+        partial(refusals.has_route, app),
     )
     return edge
 

@@ -16,14 +16,13 @@ from service.config.urls import is_loopback
 from service.errors import (
     GatewayError,
     HeadersTooLarge,
-    MethodNotAllowed,
-    MethodNotKnown,
     PermissionDenied,
+    RouteNotFound,
     ServerDraining,
     ServerShutdown,
 )
 from service.grace import Grace
-from service.http import cors
+from service.http import cors, malformed
 from service.http.address import client_address, networks
 from service.http.body import too_large
 from service.http.context import (
@@ -50,9 +49,6 @@ MAX_ADDRESSES = 10_000
 MAX_REMEMBERED_CHARACTERS = 200
 """Of an `X-Forwarded-For` that is remembered: some proxies. A caller may send 30 KB of them."""
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-REFUSED_METHODS = frozenset({"TRACE", "CONNECT", "QUERY"})
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 PASSED_ON = {
     b"anthropic-version": "anthropic-version",
@@ -97,13 +93,16 @@ class Edge:
         direct: Mapping[str, App],
         settings: Settings,
         methods_of: Callable[[str], tuple[str, ...]] = lambda path: (),
+        has_route: Callable[[str], bool] = lambda path: True,
     ) -> None:
         """direct: by path, what answers its POSTs without the application's layers between.
 
         methods_of: what a path takes; the framework's own answer to OPTIONS knows one handler of it only.
+        has_route: whether a path is one's as it is written; the framework doesn't mind slashes side by side.
         """
         self._app = app
         self._methods_of = methods_of
+        self._has_route = has_route
         self._direct = direct
         self._server = settings.server
         # Nobody asked for an open server on purpose: then a web page must not reach it by DNS rebinding.
@@ -193,7 +192,7 @@ class Edge:
 
     async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, head: _Head) -> None:
         try:
-            if (refusal := self._refusal(scope["method"], head)) is not None:
+            if (refusal := self._refusal(scope, head)) is not None:
                 await self._refuse(scope, context, refusal)
             elif scope["method"] == "OPTIONS" and (head.preflight or scope["path"] == "*"):
                 await self._send_all(context, 204, cors.preflight_headers(), b"")
@@ -238,7 +237,7 @@ class Edge:
             )
             await self._refuse(scope, context, error)
 
-    def _refusal(self, method: str, head: _Head) -> GatewayError | None:
+    def _refusal(self, scope: Scope, head: _Head) -> GatewayError | None:
         """Why this request goes no further, in the contract's order."""
         if self._draining:
             return ServerDraining("The server is shutting down; ask again shortly.", retry_after_seconds=1)
@@ -248,32 +247,31 @@ class Edge:
             )
         if head.content_length is not None and head.content_length > self._server.max_body_bytes:
             return too_large(self._server.max_body_bytes)
+        if (error := malformed.host_error(scope["http_version"], head.host)) is not None:
+            return error
         if self._is_rebound(head):
             return PermissionDenied(
                 "This server is open, so it answers only to localhost, 127.0.0.1 and [::1] as Host. Set"
                 " auth.required in its configuration to serve other names.",
                 param="Host",
             )
-        if method not in METHODS:
-            if method in REFUSED_METHODS:
-                return MethodNotAllowed(f"{method} is not served here.", allow=tuple(sorted(METHODS)))
-            return MethodNotKnown("This method is not known here; use GET or POST.")
-        return None
+        if (wrong := malformed.method_error(scope["method"])) is not None:
+            return wrong
+        if "//" in (path := scope["path"]) and not self._has_route(path):
+            return RouteNotFound(f"There is no route {path[:200]!r}; write one slash where there are two.")
+        return malformed.query_error(scope["query_string"]) if scope["query_string"] else None
 
     def _is_rebound(self, head: _Head) -> bool:
         """Whether a page of another name may be calling a server that is open to this machine."""
-        if not self._may_be_open or head.host is None or self._is_loopback(head.host):
+        # Browsers always send a Host.
+        if not self._may_be_open or not head.host or self._is_loopback(head.host):
             return False
         return self.is_open()
 
     def _is_loopback(self, host: bytes) -> bool:
         if host in self._hosts_seen:
             return True
-        name = host.decode("latin-1").lower()
-        if not name.endswith("]"):
-            before, colon, port = name.rpartition(":")
-            name = before if colon and port.isdigit() else name
-        if name not in LOOPBACK_HOSTS:
+        if not malformed.is_loopback(host):
             return False
         if len(self._hosts_seen) < 100:
             self._hosts_seen.add(host)
@@ -326,8 +324,7 @@ def _read_head(headers: list[tuple[bytes, bytes]], passed_on: dict[str, str]) ->
     for name, value in headers:
         head.size += len(name) + len(value)
         if name == b"host":
-            # Two of them (RFC 9112, 3.2: malformed): neither is believed.
-            head.host = value if head.host is None else b""
+            head.host = value if head.host is None else malformed.TWO_HOSTS
         elif name == b"content-length":
             head.content_length = int(value) if value.isdigit() else None
         elif name == b"x-request-id":

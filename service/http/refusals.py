@@ -76,6 +76,11 @@ def methods_of(app: Litestar, path: str) -> tuple[str, ...]:
     return tuple(sorted(found | {"HEAD"} if "GET" in found else found))
 
 
+def has_route(app: Litestar, path: str) -> bool:
+    """Whether a route has that very path, with each slash of it."""
+    return any(_fits(route.path.split("/"), path.split("/")) for route in app.routes)
+
+
 def _fits(route: list[str], path: list[str]) -> bool:
     """Whether a route's segments are those of a path; a placeholder of type `path` takes all the rest."""
     for position, segment in enumerate(route):

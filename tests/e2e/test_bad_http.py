@@ -223,7 +223,6 @@ def test_odd_paths(gateway: Gateway, path: str) -> None:
         pytest.param("&&==&%00", id="separators"),
         pytest.param("a=" + "b" * 20_000, id="very-long"),
         pytest.param("&".join(f"a{number}=1" for number in range(3_000)), id="many"),
-        pytest.param("verbose=%ff%fe", id="not-utf-8"),
     ],
 )
 @pytest.mark.parametrize(

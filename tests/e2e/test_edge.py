@@ -238,7 +238,7 @@ def test_head_is_get_without_a_body(gateway: Gateway, path: str) -> None:
         pytest.param(b"0.0.0.0", 403, id="the-unspecified-address"),
         pytest.param(b"localhost:8000:9000", 403, id="two-ports"),
         pytest.param(b"localhost@evil.example", 403, id="as-a-user"),
-        pytest.param(b"", 403, id="empty"),
+        pytest.param(b"", 400, id="empty"),
     ],
 )
 @pytest.mark.parametrize("path", [pytest.param("/livez", id="get"), pytest.param(CHAT, id="post")])
@@ -254,10 +254,41 @@ def test_an_open_server_answers_to_loopback_names_only(
 
 
 def test_a_second_host_does_not_open_the_door(gateway: Gateway) -> None:
-    """Whichever of the two a server would take."""
+    """Whichever of the two a server would take (RFC 9112, 3.2)."""
     for first, second in ((b"localhost", b"evil.example"), (b"evil.example", b"localhost")):
         reply = ask(gateway.base_url, request(b"GET", b"/livez", b"Host: " + second, host=first))
-        assert reply.status in {400, 403}
+        assert (reply.status, reply.code) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        pytest.param(b"GET /livez HTTP/1.0\r\n\r\n", 200, id="1.0-knows-none"),
+        pytest.param(b"GET /livez HTTP/1.0\r\nHost: evil.example\r\n\r\n", 403, id="1.0-with-another-name"),
+        pytest.param(b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n", 400, id="1.1-must-have-one"),
+    ],
+)
+def test_a_request_without_a_host(gateway: Gateway, asked: bytes, status: int) -> None:
+    assert ask(gateway.base_url, asked).status == status
+
+
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+@pytest.mark.parametrize(
+    "path", [b"//v1/messages", b"/v1//messages", b"//v1/chat/completions", b"//livez", b"//"]
+)
+def test_slashes_side_by_side_are_no_route(gateway: Gateway, method: bytes, path: bytes) -> None:
+    """Or a proxy that lets nobody at `/admin` would let `//admin` through."""
+    reply = ask(gateway.base_url, request(method, path, body=body() if method == b"POST" else None))
+    assert (reply.status, reply.code) == (404, "not_found")
+    assert reply.json["type"] == "urn:penstock:problem:not_found"
+    assert "one slash" in str(reply.json["detail"])
+
+
+def test_a_query_that_is_no_text_is_refused(gateway: Gateway) -> None:
+    """Wherever it is sent: nobody is answered for another tenant than was named."""
+    reply = ask(gateway.base_url, request(b"GET", b"/readyz?verbose&from=%ff%fe"))
+    assert (reply.status, reply.code) == (400, "invalid_request")
+    assert str(reply.json["detail"]).startswith("from: ")
 
 
 def test_who_said_so_is_served_by_any_name(start_gateway: StartGateway, provider: FakeProvider) -> None:
