@@ -12,6 +12,7 @@ import msgspec
 from service import ids
 from service.chat.call import Call
 from service.chat.metering import (
+    echoed_bytes,
     estimated_usage,
     ledger_outcome,
     may_have_worked,
@@ -76,6 +77,7 @@ class Account:
         "_begun",
         "_clock",
         "_closed",
+        "_echoed",
         "_ledger",
         "_limits",
         "_noted",
@@ -102,6 +104,7 @@ class Account:
         self._clock = clock
         self._begun = self._closed = False
         self._noted = 0
+        self._echoed = 0
         self._output_bound = 0
         self._output_rate = 0
         self._sink: WholeSink | None = None
@@ -131,7 +134,9 @@ class Account:
         rates = reach.rates or ()
         for_an_hour = reach.keeps_for_an_hour and bound.writes_for_an_hour(self.call.members)
         self.has_budget = True
-        self._output_bound = output
+        # At least as many events come of it as it has tokens, which are no more than its bytes.
+        self._echoed = echoed_bytes(request)
+        self._output_bound = output + self._echoed
         self._output_rate = max((each.output for each in rates), default=0)
         return Need(
             tokens=bound.estimated_input_tokens(size) + output,
@@ -233,7 +238,7 @@ class Account:
             reader=self.reader,
             answer_bytes=self._answer_bytes(),
             worked=outcome is not Outcome.UPSTREAM_ERROR if self._worked is None else self._worked,
-            at_most=self._output_bound if self.has_budget else None,
+            at_most=self._output_bound - self._echoed if self.has_budget else None,
         )
         cost = None if target.rates is None else cost_nano_usd(target.rates, usage)
         if estimated:

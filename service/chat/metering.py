@@ -6,6 +6,7 @@ from service.pricing.arithmetic import Usage
 from service.providers.base import Fault, FaultKind, Operation, Reader
 from service.telemetry.facts import Facts
 from service.usage.row import Outcome
+from service.wire.openai import CompletionRequest
 from service.wire.strict import Members
 
 BYTES_PER_TOKEN = 4
@@ -64,6 +65,23 @@ def may_have_worked(fault: Fault) -> bool:
     return fault.kind in WORKED and fault.reason != UNREACHED
 
 
+def echoed_bytes(request: bound.Request) -> int:
+    """Bytes of its prompt that a completion's answers begin with (`echo`), which are no output.
+
+    A token that came as a number counts as four.
+    """
+    if not isinstance(request, CompletionRequest) or not request.echo:
+        return 0
+    prompts = request.prompt if isinstance(request.prompt, list) else [request.prompt or ""]
+    size = sum(
+        len(prompt.encode())
+        if isinstance(prompt, str)
+        else BYTES_PER_TOKEN * (len(prompt) if isinstance(prompt, list) else 1)
+        for prompt in prompts
+    )
+    return size * (request.n or 1)
+
+
 def estimated_usage(
     reported: Usage | None,
     *,
@@ -102,6 +120,9 @@ def estimated_usage(
 
 def _estimated_output(call: Call, reader: Reader | None, answer_bytes: int) -> int:
     events, size = (reader.content_events, reader.content_bytes) if reader else (0, answer_bytes)
+    if echoed := echoed_bytes(call.request):
+        # Which events are of the prompt is not to be told.
+        events, size = 0, max(size - echoed, 0)
     output = max(events, -(-size // BYTES_PER_TOKEN))
     if bound.names_maximum(call.request):
         return min(output, bound.max_output(call.request, output))

@@ -20,6 +20,7 @@ __all__ = [
     "FILE_TOKENS",
     "IMAGE_TOKENS",
     "PromptSize",
+    "Request",
     "cost_bound_nano_usd",
     "estimated_input_tokens",
     "input_bound",

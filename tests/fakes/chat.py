@@ -37,7 +37,7 @@ from service.streams.ports import Translator
 from service.telemetry.facts import Facts
 from service.wire import strict
 from service.wire.anthropic import MessagesRequest
-from service.wire.openai import ChatCompletionRequest, EmbeddingRequest
+from service.wire.openai import ChatCompletionRequest, CompletionRequest, EmbeddingRequest
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.ledger_sums import LedgerSums
@@ -59,6 +59,8 @@ MESSAGE = (
 
 BODIES: dict[Surface, type[Body]] = {
     surfaces.CHAT: ChatCompletionRequest,
+    surfaces.COMPLETIONS: CompletionRequest,
+    surfaces.COMPLETIONS: CompletionRequest,
     surfaces.MESSAGES: MessagesRequest,
     surfaces.EMBEDDINGS: EmbeddingRequest,
 }

@@ -76,6 +76,33 @@ def test_estimated_usage(
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "n", "size", "output"),
+    [
+        pytest.param("x" * 40, None, 51, 3, id="a-text"),
+        pytest.param(["x" * 20, "é" * 10], None, 51, 3, id="texts-by-their-bytes"),
+        pytest.param("x" * 20, 2, 51, 3, id="in-each-answer"),
+        pytest.param([1] * 10, None, 51, 3, id="tokens"),
+        pytest.param([[1, 2], [3] * 8], None, 51, 3, id="texts-of-tokens"),
+        pytest.param(None, None, 51, 13, id="no-prompt"),
+        pytest.param("x" * 40, None, 30, 0, id="broken-off-within-it"),
+    ],
+)
+def test_a_prompt_that_comes_back_is_no_output(prompt: Any, n: int | None, size: int, output: int) -> None:
+    call = order(surface=surfaces.COMPLETIONS, prompt=prompt, echo=True, n=n)
+    found, estimated = estimated_usage(None, call=call, reader=None, answer_bytes=size, worked=True)
+    assert (found.output_tokens, estimated) == (output, True)
+
+
+def test_the_events_of_a_prompt_that_comes_back_are_none_of_output() -> None:
+    text = b'data: {"choices": [{"index": 0, "text": "word "}]}\n\n'
+    call = order(surface=surfaces.COMPLETIONS, prompt="word " * 20, echo=True)
+    found, _ = estimated_usage(
+        None, call=call, reader=reader("openai", *[text] * 24), answer_bytes=0, worked=True
+    )
+    assert found.output_tokens == 5
+
+
 def test_a_count_of_tokens_costs_nothing() -> None:
     """Whatever its answer looks like."""
     call = order(surface=surfaces.MESSAGES, max_tokens=1)

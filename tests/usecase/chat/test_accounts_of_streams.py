@@ -70,6 +70,29 @@ async def test_a_stream_is_extended_as_far_as_its_budget_goes_and_cut_there() ->
     assert await spent(made, principal) == row.input_tokens + row.output_tokens
 
 
+@pytest.mark.parametrize(("words", "outcome", "output"), [(10, "complete", 13), (400, "budget_cut", 40)])
+@virtual_time
+async def test_a_prompt_that_comes_back_uses_up_no_output(words: int, outcome: str, output: int) -> None:
+    """A budget for the prompt and forty tokens; an answer that goes far beyond them is cut all the same."""
+
+    def piece(text: str, reason: str = "null") -> bytes:
+        return b'data: {"choices":[{"index":0,"text":"%b","finish_reason":%b}]}\n\n' % (
+            text.encode(),
+            reason.encode(),
+        )
+
+    prompt = "word " * 60
+    principal = holder(tokens(len(prompt) + 8 + len(b"{}") + 40))
+    script: Script = [OK, *[piece("word ")] * 60, *[piece("more ")] * words, piece("", '"stop"'), DONE]
+    made = kitchen({"a": [script]}, max_output_tokens={"a": 40})
+    call = order(
+        surface=surfaces.COMPLETIONS, stream=True, principal=principal, prompt=prompt, echo=True, messages=""
+    )
+    await answered(made, call)
+    row = only(made)
+    assert (row.outcome, row.output_tokens) == (outcome, output)
+
+
 @pytest.mark.parametrize("cut", [pytest.param(True, id="cut"), pytest.param(False, id="left")])
 @virtual_time
 async def test_an_estimate_never_passes_what_was_reserved(cut: bool) -> None:
