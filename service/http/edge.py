@@ -164,12 +164,14 @@ class Edge:
             body_timeout_seconds=self._server.body_timeout_seconds,
         )
         scope[SCOPE_KEY] = context
-        self._patience().add(context)
+        patience = self._patience()
+        patience.add(context)
         self._running.add(context)
         try:
             await self._answer(scope, receive, context, head)
         finally:
             context.close()
+            patience.leave(context)
             self._running.discard(context)
             self.record(facts, monotonic())
 

@@ -40,6 +40,7 @@ class HttpExchange:
     __slots__ = (
         "_clocks",
         "_connection",
+        "_grace",
         "_last_at",
         "_loop",
         "_opened_at",
@@ -66,6 +67,7 @@ class HttpExchange:
         self.received = False
         self._timer: asyncio.TimerHandle | None = None
         self.open = True
+        self._grace = grace
         if self._next_check_at() - self._last_at > GRACE_SECONDS:
             grace.add(self)
         else:
@@ -142,6 +144,7 @@ class HttpExchange:
     def _close(self) -> bool:
         """Close it for good; False if it was closed before, so that its end is told only once."""
         was_open, self.open = self.open, False
+        self._grace.leave(self)
         self._stop_timer()
         return was_open
 

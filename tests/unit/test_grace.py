@@ -1,6 +1,7 @@
 """`service.grace`: one timer for many guests, on a loop whose clock the test moves."""
 
 import asyncio
+import weakref
 from collections.abc import Callable
 
 from service.grace import Grace
@@ -65,6 +66,36 @@ def test_a_guest_that_left_is_passed_over() -> None:
     guest.open = False
     loop.advance(1)
     assert guest.looked_after == 0
+
+
+def test_nothing_holds_a_guest_that_said_it_leaves() -> None:
+    """Its memory is free at once, and not when its time has come; leaving twice does no harm."""
+    loop, guest = ManualLoop(), Guest()
+    guests = Grace(loop, 0.2)
+    guests.add(guest)
+    guests.leave(guest)
+    guests.leave(guest)
+    left = weakref.ref(guest)
+    del guest
+    assert left() is None
+    loop.advance(1)
+    assert loop.timers == []
+
+
+def test_a_guest_may_end_another_one_when_it_is_looked_at() -> None:
+    """Both are due; the one that has left by then is not looked at."""
+    loop, other = ManualLoop(), Guest()
+    guests = Grace(loop, 0.2)
+
+    class Host(Guest):
+        def grace_over(self) -> None:
+            super().grace_over()
+            guests.leave(other)
+
+    guests.add(host := Host())
+    guests.add(other)
+    loop.advance(1)
+    assert (host.looked_after, other.looked_after) == (1, 0)
 
 
 def test_many_guests_share_one_timer_and_none_is_left_when_all_are_gone() -> None:
