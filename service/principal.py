@@ -16,6 +16,9 @@ class Scope(StrEnum):
     BATCH = "batch"
     ADMIN = "admin"
 
+    # The enumeration's own is written in Python, and every request asks for it.
+    __hash__ = str.__hash__
+
 
 USER_SCOPES = frozenset(Scope) - {Scope.ADMIN}
 """What a key may do that names no scopes: everything but administer."""

@@ -6,6 +6,7 @@ Knows no I/O: limits and ledger are ports, and both answer at once but for `rese
 import asyncio
 from collections.abc import Callable, Mapping
 
+from service import ids
 from service.chat import routing
 from service.chat.account import Account, Ledger, Reach
 from service.chat.call import Call
@@ -58,7 +59,7 @@ class Accounts:
                 retry_after_seconds=5,
             )
         started_at = self._clock.now()
-        account = Account(self._limits, self._ledger, self._clock, call, started_at)
+        account = Account(self._limits, self._ledger, self._clock, call, started_at, ids.new_id("use"))
         plan = account.plan = self._limits.plan(call.principal, alias.name, call.route)
         if plan.meters:
             await self._reserve(account, plan, alias)
@@ -103,6 +104,7 @@ class Accounts:
         dialects = {self._dialect_of(target.provider) for target in targets}
         return Reach(
             rates=rates if len(rates) == len(targets) else None,
+            output_rate=max((each.output for each in rates), default=0) if len(rates) == len(targets) else 0,
             image_tokens=max(bound.IMAGE_TOKENS[dialect] for dialect in dialects),
             file_tokens=max(bound.FILE_TOKENS[dialect] for dialect in dialects),
             max_output_tokens=max(target.max_output_tokens for target in targets),

@@ -19,6 +19,9 @@ PROMPT_MEMBERS = ("messages", "system", "tools", "input", "prompt")
 
 NOTHING = Usage(0, 0, 0, 0)
 
+# Names of the module's own: reading a member of an enumeration's class takes 130 ns with Python 3.11.
+_COUNT_TOKENS, _CLIENT_ABORT = Operation.COUNT_TOKENS, Outcome.CLIENT_ABORT
+
 LEDGER_OUTCOMES = {
     "complete": Outcome.COMPLETE,
     "client_abort": Outcome.CLIENT_ABORT,
@@ -41,13 +44,16 @@ WORKED = frozenset({FaultKind.CUT, FaultKind.STALLED, FaultKind.TIMED_OUT})
 
 def ledger_outcome(facts: Facts) -> Outcome:
     """How a call that reached a provider ended; a task that was cancelled for its client's sake says nothing."""
-    return LEDGER_OUTCOMES.get(facts.outcome, Outcome.CLIENT_ABORT)
+    return LEDGER_OUTCOMES.get(facts.outcome, _CLIENT_ABORT)
 
 
 def rough_input_tokens(members: Members) -> int:
     """A prompt's tokens by the length of its JSON: half a microsecond, for the row of a crash."""
-    size = sum(len(members[name]) for name in PROMPT_MEMBERS if name in members)
-    return max(1, -(-size // BYTES_PER_TOKEN))
+    size = 0
+    for name in PROMPT_MEMBERS:
+        if name in members:
+            size += len(members[name])
+    return -(-size // BYTES_PER_TOKEN) or 1
 
 
 def measured_output(reader: Reader) -> int:
@@ -58,6 +64,14 @@ def measured_output(reader: Reader) -> int:
         reader.content_bytes // BYTES_PER_DENSE_TOKEN,
         0 if reported is None else reported.output_tokens,
     )
+
+
+def surely_within(reader: Reader, output_tokens: int) -> bool:
+    """Whether `measured_output` is no more than that, found out with as little as possible."""
+    if reader.content_events > output_tokens or reader.content_bytes > output_tokens * BYTES_PER_DENSE_TOKEN:
+        return False
+    reported = reader.usage
+    return reported is None or reported.output_tokens <= output_tokens
 
 
 def may_have_worked(fault: Fault) -> bool:
@@ -98,7 +112,7 @@ def estimated_usage(
     answer_bytes: of a whole answer. worked: whether a provider that brought nothing may have read
     the prompt. at_most: the output tokens that were reserved, where a budget counts.
     """
-    if call.surface.operation is Operation.COUNT_TOKENS:
+    if call.surface.operation is _COUNT_TOKENS:
         return NOTHING, False
     # A whole answer's report comes with its end, a stream's may come before it.
     whole = reader is None or reader.finished

@@ -85,7 +85,7 @@ class RequestContext:
         body_timeout_seconds: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
         self._receive = receive
         self._body_seconds = body_timeout_seconds
         self._watch: asyncio.Future[Message] | None = None

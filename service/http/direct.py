@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 
 from service.http import refusals
 from service.http.access import guard, identify
-from service.http.context import Receive, Scope, Send
+from service.http.context import Receive, Scope, Send, context_of
 from service.http.replies import GatewayReply
 from service.http.request import GatewayRequest
 
@@ -36,17 +36,19 @@ class DirectRoute:
         """ASGI. `send` is used for errors only: replies know their own way."""
         scope["litestar_app"] = self._app
         scope["route_handler"] = self._handler
-        request = GatewayRequest(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own names for ASGI's dicts
+        request = GatewayRequest.directly(scope, receive)
+        context = context_of(scope)
         try:
-            await identify(self._app.state.services.gatekeeper, request.context)
+            await identify(self._app.state.services.gatekeeper, context)
             data = await request.json()
             reply = await self._handle(request=request, data=data)
             await reply(scope, receive, send)
         except Exception as error:
-            if request.context.head_sent:
+            if context.head_sent:
                 raise
-            response = refusals.refuse(request, error)
-            await response.to_asgi_response(app=None, request=request)(scope, receive, send)  # type: ignore[arg-type]
+            whole = GatewayRequest(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own names for ASGI's dicts
+            response = refusals.refuse(whole, error)
+            await response.to_asgi_response(app=None, request=whole)(scope, receive, send)  # type: ignore[arg-type]
 
 
 def direct_routes(app: Litestar) -> dict[str, DirectRoute]:

@@ -22,6 +22,9 @@ class Kind(StrEnum):
     USD = "usd"
     BUDGET_TOKENS = "budget_tokens"
 
+    # The enumeration's own is written in Python, and caches ask for it with every request.
+    __hash__ = str.__hash__
+
 
 RATES = frozenset({Kind.REQUESTS, Kind.TOKENS})
 BUDGETS = frozenset({Kind.USD, Kind.BUDGET_TOKENS})
@@ -36,6 +39,8 @@ class Subject(StrEnum):
     MODEL = "model"
     ROUTE = "route"
     ADDRESS = "address"
+
+    __hash__ = str.__hash__
 
 
 def place_of(subject: Subject, subject_id: str) -> str:
@@ -92,7 +97,7 @@ class Used(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     finished_at: float
 
 
-class Level(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Level(msgspec.Struct, frozen=True, gc=False):
     """Where one meter stands after a step.
 
     remaining: whole units. reset_seconds: until it is as good as unused; None for a budget that

@@ -156,13 +156,8 @@ def cost_bound_nano_usd(
     Nobody knows before how much of the input is cached, so all of it counts at its dearest class.
     for_an_hour: it may be written to a cache for as long.
     """
-    times = HOUR_WRITE_INPUTS if for_an_hour else 1
-    pico_usd = max(
-        (
-            input_tokens * max(times * each.input, each.cached_input, each.cache_write)
-            + output_tokens * each.output
-            for each in rates
-        ),
-        default=0,
-    )
+    times, pico_usd = HOUR_WRITE_INPUTS if for_an_hour else 1, 0
+    for each in rates:
+        dearest = max(times * each.input, each.cached_input, each.cache_write)
+        pico_usd = max(pico_usd, input_tokens * dearest + output_tokens * each.output)
     return -(-pico_usd // PICO_PER_NANO)

@@ -56,14 +56,15 @@ _OWNERS = {
 }
 _PERIODS = {"day": "a day", "week": "a week", "month": "a month", "total": "in all"}
 
-Lines = list[tuple[bytes, bytes]]
+Line = tuple[bytes, bytes]
+Lines = list[Line]
 
 
 class _Text(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a limit's size alone decides. divisor: units in a shown one. seconds_a_unit: 0 for what is no rate."""
 
     name: bytes
-    policy: bytes
+    policy: Line
     divisor: int
     seconds_a_unit: float
 
@@ -81,10 +82,10 @@ def limit_headers(levels: tuple[Level, ...], refused: Meter | None = None) -> Li
     for level in levels:
         kind = level.meter.kind
         if kind is _REQUESTS:
-            requests = _tighter(requests, level)
+            requests = level if requests is None else _tighter(requests, level)
         elif kind is _TOKENS:
-            tokens = _tighter(tokens, level)
-        tightest = _tighter(tightest, level)
+            tokens = level if tokens is None else _tighter(tokens, level)
+        tightest = level if tightest is None else _tighter(tightest, level)
     if tightest is None:
         return []
     if refused is not None:
@@ -184,19 +185,18 @@ def _whole_seconds(seconds: float) -> int:
     return max(ceil(seconds - ROUNDING_SECONDS), 0)
 
 
-def _tighter(one: Level | None, other: Level) -> Level:
-    if one is None:
-        return other
+def _tighter(one: Level, other: Level) -> Level:
     # Shares compared without dividing: remaining / capacity, the other way round.
-    left, right = _free(one) * other.meter.capacity, _free(other) * one.meter.capacity
+    this, that = one.meter, other.meter
+    left, right = one.remaining * that.capacity, other.remaining * this.capacity
+    # The request's own slot is free again when its answer ends: with one slot, none left says nothing.
+    if this.kind is _CONCURRENCY:
+        left += that.capacity
+    if that.kind is _CONCURRENCY:
+        right += this.capacity
     if left != right:
         return one if left < right else other
     return one if _reset(one) >= _reset(other) else other
-
-
-def _free(level: Level) -> int:
-    # The request's own slot is free again when its answer ends: with one slot, none left says nothing.
-    return level.remaining + 1 if level.meter.kind is _CONCURRENCY else level.remaining
 
 
 def _reset(level: Level) -> float:
@@ -211,15 +211,12 @@ def _standard(level: Level) -> Lines:
     remaining = min(level.remaining // text.divisor, MAX_INTEGER)
     seconds = level.reset_seconds
     if seconds is None:
-        return [(b"ratelimit-policy", text.policy), (b"ratelimit", b"%s;r=%d" % (text.name, remaining))]
+        return [text.policy, (b"ratelimit", b"%s;r=%d" % (text.name, remaining))]
     if text.seconds_a_unit:
         # `t` is when more becomes available: for a rate the next unit, not the last one.
         seconds -= (meter.capacity - level.remaining - 1) * text.seconds_a_unit
     wait = _whole_seconds(seconds) if level.remaining < meter.capacity else 0
-    return [
-        (b"ratelimit-policy", text.policy),
-        (b"ratelimit", b"%s;r=%d;t=%d" % (text.name, remaining, wait)),
-    ]
+    return [text.policy, (b"ratelimit", b"%s;r=%d;t=%d" % (text.name, remaining, wait))]
 
 
 def _openai(level: Level, names: tuple[bytes, bytes, bytes]) -> Lines:
@@ -244,7 +241,7 @@ def _text(subject: Subject, kind: Kind, per: Per | None, capacity: int, per_minu
         policy += f";w={min(window, MAX_INTEGER)}"
     return _Text(
         name=f'"{name}"'.encode(),
-        policy=policy.encode(),
+        policy=(b"ratelimit-policy", policy.encode()),
         divisor=divisor,
         seconds_a_unit=60 / per_minute if kind in RATES else 0.0,
     )

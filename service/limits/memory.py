@@ -106,12 +106,16 @@ class MemoryLimitStore:
         holds, held.holds, held.settled = held.holds, False, True
         self._running.discard(held)
         self._settle_rates(held, used)
-        need, alarms = held.need, list[tuple[Tally, Meter]]()
+        need = held.need
+        alarms: list[tuple[Tally, Meter]] = []
         for tally, (meter, _) in held.tallies.items():
             amount = tally.asked(need) if holds else 0
+            if meter.per is None:
+                tally.count = budgets.settle(tally.count, amount, 0)
+                continue
             spent = tally.used(used)
             tally.count = budgets.settle(tally.count, amount, spent)
-            if holds and spent > amount and meter.per is not None:
+            if holds and spent > amount:
                 self._on_overrun(meter, spent - amount)
             if not tally.alerted and budgets.alarming(tally.count.spent, meter.capacity, meter.alert_at):
                 alarms.append((tally, meter))
@@ -167,40 +171,19 @@ class MemoryLimitStore:
     ) -> Held | Refusal | Tally:
         """All in one step; a tally that has to be counted first."""
         now_us = self._now_us()
-        holds = self._hold(meters, need, started_at)
-        if isinstance(holds, Tally):
-            return holds
-        pours = self._pour(meters, need, now_us)
-        if pours is None or holds is None:
-            return self._refuse(meters, need, now_us, started_at)
-        for rate, (meter, bucket) in pours.items():
-            rate.meter, rate.bucket = meter, bucket
-        for tally, (_, count) in holds.items():
-            tally.count = count
-        deadline_us = now_us + int(lasts_seconds * MICROSECONDS)
-        held = Held(id, need, pours, holds, now_us, started_at, deadline_us)
-        self._running.add(held)
-        self._earliest_us = min(self._earliest_us, deadline_us)
-        return held
-
-    def _pour(self, meters: tuple[Meter, ...], need: Need, now_us: int) -> Pours | None:
-        """The rates as they would be with it, each once; None where one refuses."""
+        # Each state once, whichever of its meters come; what it would be with the request.
         pours: Pours = {}
+        holds: Holds = {}
+        passes = True
         for meter in meters:
             if meter.per_minute:
                 rate = self._shelf.rate(meter)
                 bucket = rates.take(rate.bucket, now_us, rate.asked(need), meter.capacity, meter.per_minute)
                 if isinstance(bucket, Short):
-                    return None
-                pours[rate] = (meter, bucket)
-        return pours
-
-    def _hold(self, meters: tuple[Meter, ...], need: Need, started_at: float) -> Holds | Tally | None:
-        """The tallies as they would be with it, each once; None where one refuses; one to be counted first."""
-        holds: Holds = {}
-        passes = True
-        for meter in meters:
-            if not meter.per_minute:
+                    passes = False
+                else:
+                    pours[rate] = (meter, bucket)
+            else:
                 tally = self._shelf.tally(meter, started_at)
                 if not tally.counted:
                     return tally
@@ -209,7 +192,19 @@ class MemoryLimitStore:
                     passes = False
                 else:
                     holds[tally] = (meter, count)
-        return holds if passes else None
+        if not passes:
+            return self._refuse(meters, need, now_us, started_at)
+        deadline_us = now_us + int(lasts_seconds * MICROSECONDS)
+        return self._hold(Held(id, need, pours, holds, now_us, started_at, deadline_us))
+
+    def _hold(self, held: Held) -> Held:
+        for rate, (meter, bucket) in held.rates.items():
+            rate.meter, rate.bucket = meter, bucket
+        for tally, (_, count) in held.tallies.items():
+            tally.count = count
+        self._running.add(held)
+        self._earliest_us = min(self._earliest_us, held.deadline_us)
+        return held
 
     def _refuse(self, meters: tuple[Meter, ...], need: Need, now_us: int, started_at: float) -> Refusal:
         waits: list[tuple[Meter, float]] = []

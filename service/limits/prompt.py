@@ -86,8 +86,13 @@ class _Tally(msgspec.Struct, gc=False):
 
     def count_texts(self) -> None:
         """Count what was only noted."""
-        self.text_bytes += sum(len(text) if text.isascii() else len(text.encode()) for text in self.texts)
-        self.texts = []
+        if self.texts:
+            # A loop, as most prompts have a text or two: to make a generator takes longer.
+            size = 0
+            for text in self.texts:
+                size += len(text) if text.isascii() else len(text.encode())
+            self.text_bytes += size
+            self.texts = []
 
     def text(self, *values: object) -> None:
         """Note those that are text; None and UNSET aren't."""
@@ -137,11 +142,12 @@ def _count_unread(tally: _Tally, *raws: msgspec.Raw | None) -> None:
     is counted in a conversation without such fields, however its text is escaped.
     """
     tally.count_texts()
-    given = [raw for raw in raws if raw is not None]
-    explained = tally.inline_bytes + tally.text_bytes + FRAME_BYTES * tally.frames
-    unread = sum(map(len, given)) - explained
+    unread = -(tally.inline_bytes + tally.text_bytes + FRAME_BYTES * tally.frames)
+    for raw in raws:
+        if raw is not None:
+            unread += len(raw)
     if unread > 0:
-        unread -= MAX_ESCAPE_BYTES * sum(bytes(raw).count(b"\\") for raw in given)
+        unread -= MAX_ESCAPE_BYTES * sum(bytes(raw).count(b"\\") for raw in raws if raw is not None)
         tally.text_bytes += max(unread, 0)
 
 

@@ -5,11 +5,13 @@ The arithmetic is that of `service.limits.rates` and `service.limits.budgets`.
 
 from collections.abc import Callable
 from math import inf
+from operator import attrgetter
+
+import msgspec
 
 from service.limits.base import Kind, Level, Meter, Need, Refusal, Used
 from service.limits.budgets import NOTHING, Count, alarming, remaining, settle
-from service.limits.rates import UNUSED, Bucket, forgettable_at_us, level_micro, reset_us
-from service.limits.rates import remaining as rate_remaining
+from service.limits.rates import UNUSED, Bucket, forgettable_at_us, level_micro, standing
 from service.limits.windows import Window
 
 MICROSECONDS = 1_000_000
@@ -17,16 +19,16 @@ CONCURRENCY_RETRY_SECONDS = 1.0
 """Nobody knows when a slot falls free."""
 
 _ASKED: dict[Kind, Callable[[Need], int]] = {
-    Kind.REQUESTS: lambda need: need.requests,
-    Kind.TOKENS: lambda need: need.tokens,
+    Kind.REQUESTS: attrgetter("requests"),
+    Kind.TOKENS: attrgetter("tokens"),
     Kind.CONCURRENCY: lambda need: 1,
-    Kind.USD: lambda need: need.nano_usd,
-    Kind.BUDGET_TOKENS: lambda need: need.budget_tokens,
+    Kind.USD: attrgetter("nano_usd"),
+    Kind.BUDGET_TOKENS: attrgetter("budget_tokens"),
 }
 _USED: dict[Kind, Callable[[Used], int]] = {
     Kind.CONCURRENCY: lambda used: 0,
-    Kind.USD: lambda used: used.nano_usd,
-    Kind.BUDGET_TOKENS: lambda used: used.tokens,
+    Kind.USD: attrgetter("nano_usd"),
+    Kind.BUDGET_TOKENS: attrgetter("tokens"),
 }
 
 
@@ -118,7 +120,7 @@ Holds = dict[Tally, tuple[Meter, Count]]
 """Tallies, likewise."""
 
 
-class Held:
+class Held(msgspec.Struct, eq=False):
     """A `service.limits.base.Reservation`: what one request took, and what its meters were like then.
 
     need: what it may use at most; grows as a stream asks for more. rates, tallies: the states it took
@@ -126,35 +128,23 @@ class Held:
     or reclaimed. settled: at most once.
     """
 
-    __slots__ = ("at_us", "deadline_us", "holds", "id", "need", "rates", "settled", "started_at", "tallies")
-
-    def __init__(
-        self,
-        id: str,
-        need: Need,
-        rates: Pours,
-        tallies: Holds,
-        at_us: int,
-        started_at: float,
-        deadline_us: int,
-    ) -> None:
-        self.id = id
-        self.need = need
-        self.rates = rates
-        self.tallies = tallies
-        self.at_us = at_us
-        self.started_at = started_at
-        self.deadline_us = deadline_us
-        self.holds = True
-        self.settled = False
+    id: str
+    need: Need
+    rates: Pours
+    tallies: Holds
+    at_us: int
+    started_at: float
+    deadline_us: int
+    holds: bool = True
+    settled: bool = False
 
     @property
     def levels(self) -> tuple[Level, ...]:
         """All its meters, after the reservation; rates first."""
-        rates = [rate_level(meter, bucket, self.at_us) for meter, bucket in self.rates.values()]
+        found = [rate_level(meter, bucket, self.at_us) for meter, bucket in self.rates.values()]
         for tally, (meter, count) in self.tallies.items():
-            rates.append(tally_level(meter, count, tally.end - self.started_at))
-        return tuple(rates)
+            found.append(tally_level(meter, count, tally.end - self.started_at))
+        return tuple(found)
 
 
 def sum_of(need: Need, more: Need) -> Need:
@@ -169,20 +159,13 @@ def sum_of(need: Need, more: Need) -> Need:
 
 def rate_level(meter: Meter, bucket: Bucket, now_us: int) -> Level:
     """Where a rate stands."""
-    return Level(
-        meter=meter,
-        remaining=rate_remaining(bucket, now_us, meter.capacity, meter.per_minute),
-        reset_seconds=reset_us(bucket, now_us, meter.per_minute) / MICROSECONDS,
-    )
+    remaining_units, reset_us = standing(bucket, now_us, meter.capacity, meter.per_minute)
+    return Level(meter, remaining_units, reset_us / MICROSECONDS)
 
 
 def tally_level(meter: Meter, count: Count, ends_seconds: float) -> Level:
     """Where a budget or a number of slots stands. ends_seconds: until its window ends, or inf."""
-    return Level(
-        meter=meter,
-        remaining=remaining(count, meter.capacity),
-        reset_seconds=None if ends_seconds == inf else ends_seconds,
-    )
+    return Level(meter, remaining(count, meter.capacity), None if ends_seconds == inf else ends_seconds)
 
 
 def refusal(waits: list[tuple[Meter, float]], levels: tuple[Level, ...]) -> Refusal:

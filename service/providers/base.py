@@ -30,6 +30,9 @@ class Dialect(StrEnum):
     OPENAI = "openai"
     ANTHROPIC = "anthropic"
 
+    # The enumeration's own is written in Python, and every request asks for it.
+    __hash__ = str.__hash__
+
 
 class Operation(Enum):
     """What is asked of a model. The value is the path below a provider's base URL."""
@@ -39,6 +42,8 @@ class Operation(Enum):
     EMBEDDINGS = "/embeddings"
     MESSAGES = "/messages"
     COUNT_TOKENS = "/messages/count_tokens"
+
+    __hash__ = object.__hash__
 
 
 class FaultKind(StrEnum):

@@ -19,6 +19,7 @@ from service.limits.rates import (
     reserved_units,
     reset_us,
     settle,
+    standing,
     take,
 )
 
@@ -122,6 +123,13 @@ def test_the_reset_is_the_moment_at_which_it_is_empty(level: int, now_us: int, p
     assert level_micro(bucket, now_us + wait_us, per_minute) == 0
     if wait_us:
         assert level_micro(bucket, now_us + wait_us - 1, per_minute) > 0
+
+
+@given(LEVEL, st.integers(-100, 2 * MINUTE), st.sampled_from([1, 5, 10, 1000]), PER_MINUTE)
+def test_both_at_one_go_are_the_same(level: int, now_us: int, capacity: int, per_minute: int) -> None:
+    bucket = Bucket(level, 0)
+    each = remaining(bucket, now_us, capacity, per_minute), reset_us(bucket, now_us, per_minute)
+    assert standing(bucket, now_us, capacity, per_minute) == each
 
 
 TAKEN = Bucket(60 * MICRO, 0)
