@@ -87,3 +87,22 @@ LEDGER = Table(
     *(_without(column, value) for column, value in LEFT_OUT.items()),
 )
 """A row for every request that reached a provider: `service.usage.row.LedgerRow`, field for field."""
+
+IDEMPOTENCY = Table(
+    "idempotency",
+    METADATA,
+    Column("scope", LargeBinary, primary_key=True),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("claim_id", Text, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("stream_id", Text, nullable=False),
+    Column("status", BigInteger, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Index("idempotency_expires_at", "expires_at"),
+)
+"""What stands behind each `Idempotency-Key`. scope, body_hash: SHA-256, 32 bytes; of whom, route and key, and of the
+body. expires_at: the database's own clock; of a running call it is moved on while its worker lives.
+"""

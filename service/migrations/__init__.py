@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from service.database import Database
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision that this version of Penstock works with."""
 
 _REVISION = "SELECT version_num FROM alembic_version"
