@@ -40,10 +40,12 @@ class CutReason(Enum):
 class RequestContext:
     """What the edge knows of one request, in the ASGI scope under SCOPE_KEY.
 
-    send: the server's own, not wrapped by anyone: what it returns tells whether the client keeps
-    up (`service.http.viewer`). parts: the facts of what it consists of, if it is several calls.
+    send: the server's own: what it returns tells whether the client keeps up (`service.http.viewer`), so whoever
+    wraps it (`service.idempotency.noting`) passes that on. parts: the facts of what it consists of, if it is several calls.
     lingers: whether it goes on though it was cut. extra_headers: go into the head of every answer. credential: what
-    the caller showed, as it came. address: whom an anonymous caller is taken for. principal: who it
+    the caller showed, as it came. idempotency_key: that header's value, "" where it came twice. wanted: whether
+    others wait for this request's answer, asked before its client's leaving ends it (`unwanted` then does);
+    client_left: it has left so. address: whom an anonymous caller is taken for. principal: who it
     is, once that is known.
     """
 
@@ -57,11 +59,13 @@ class RequestContext:
         "_watch",
         "address",
         "body_read",
+        "client_left",
         "credential",
         "cut_reason",
         "extra_headers",
         "facts",
         "head_sent",
+        "idempotency_key",
         "lingers",
         "max_body_bytes",
         "open",
@@ -69,6 +73,7 @@ class RequestContext:
         "passed_on",
         "principal",
         "send",
+        "wanted",
     )
 
     def __init__(
@@ -83,6 +88,7 @@ class RequestContext:
         address: str,
         max_body_bytes: int,
         body_timeout_seconds: float,
+        idempotency_key: bytes | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self._loop))
@@ -94,21 +100,27 @@ class RequestContext:
         self.open = True
         self.address = address
         self.body_read = False
+        self.client_left = False
         self.credential = credential
         self.cut_reason: CutReason | None = None
         self.extra_headers = extra_headers
         self.facts = facts
         self.head_sent = False
+        self.idempotency_key = idempotency_key
         self.lingers = False
         self.max_body_bytes = max_body_bytes
         self.parts: tuple[Facts, ...] = ()
         self.passed_on = passed_on
         self.principal = NOBODY
         self.send = send
+        self.wanted: Callable[[], bool] | None = None
 
     def cut(self, reason: CutReason) -> None:
         """End the request; the first reason stands, and only a shutdown ends what had survived it."""
         if self.cut_reason is None:
+            if reason is CutReason.CLIENT_GONE and self.wanted is not None and self.wanted():
+                self.client_left = True
+                return
             self.cut_reason = reason
             for facts in (self.facts, *self.parts):
                 facts.outcome = facts.outcome or reason.value
@@ -116,6 +128,11 @@ class RequestContext:
         elif self.lingers and reason is CutReason.SHUTDOWN:
             self.lingers = False
             self._task.cancel()
+
+    def unwanted(self) -> None:
+        """Nobody else waits for the answer any more: end the request if its client had left."""
+        if self.client_left and self.open:
+            self.cut(CutReason.CLIENT_GONE)
 
     def survive(self, *, lingers: bool = False) -> None:
         """Take the cancellation back: what is left to do (an error's answer) may await again.
