@@ -110,6 +110,14 @@ class BodyTimedOut(GatewayError):
     """The body was not complete within `server.body_timeout_seconds`."""
 
 
+class IdempotencyConflict(GatewayError):
+    """The first request of an `Idempotency-Key` still runs, in a worker that can't be reached."""
+
+
+class IdempotencyMismatch(GatewayError):
+    """An `Idempotency-Key` was sent before with another body."""
+
+
 class ProviderRejected(GatewayError):
     """The provider refused the request itself; repeating it elsewhere would not help.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random  # noqa: TID251 - the one place that has chance to hand out
+import secrets
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,6 +16,8 @@ from service.clock import SystemClock
 from service.config import Settings
 from service.health.service import HealthService
 from service.http.edge import Edge
+from service.idempotency.alone import Alone, NoStreams, Unheard
+from service.idempotency.service import IdempotencyService
 from service.keys.authenticator import Authenticator
 from service.keys.service import KeyService
 from service.limits.admin import LimitAdmin
@@ -27,6 +30,9 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.recorder import Recorder
 from service.usage.service import UsageService
 
+TAG_CHARACTERS = 6
+"""Of a worker's tag, by which the others know it; 36 bits, drawn at its start."""
+
 METRICS_SAVE_SECONDS = 1.0
 """How old another worker's numbers may be when one is scraped; scrapes come every 5 s or less often."""
 
@@ -38,6 +44,7 @@ class Services:
     chat: ChatService
     gatekeeper: Authenticator
     health: HealthService
+    idempotency: IdempotencyService
     keys: KeyService
     metrics: Metrics
     metrics_open: bool
@@ -80,6 +87,15 @@ async def open_services(
             accepting=lambda: edge.ready,
             stores=stores.state,
         )
+        tag = secrets.token_urlsafe(TAG_CHARACTERS)[:TAG_CHARACTERS]
+        idempotency = IdempotencyService(
+            stores.idempotency,
+            Alone(tag) if settings.store.redis is None else Unheard(tag),
+            NoStreams(),
+            settings.server.max_body_bytes,
+        )
+        stack.push_async_callback(idempotency.close)
+        await idempotency.start()
         recorder = Recorder((metrics.record, health.record, access.write), access.flush)
         stack.callback(recorder.flush)
         if metrics_directory is not None:
@@ -97,6 +113,7 @@ async def open_services(
             ),
             gatekeeper=stores.gatekeeper,
             health=health,
+            idempotency=idempotency,
             keys=stores.keys,
             metrics=metrics,
             metrics_open=settings.server.metrics_open,

@@ -40,6 +40,8 @@ KINDS: dict[type[GatewayError], Kind] = {
     errors.BodyTooLarge: Kind(413, "too_large", "The body is too large"),
     errors.HeadersTooLarge: Kind(431, "too_large", "The headers are too large"),
     errors.UnsupportedMediaType: Kind(415, "unsupported_media_type", "Wrong content type"),
+    errors.IdempotencyConflict: Kind(409, "idempotency_conflict", "The first request still runs"),
+    errors.IdempotencyMismatch: Kind(422, "idempotency_mismatch", "The key belongs to another body"),
     errors.LimitExceeded: Kind(429, "rate_limit_exceeded", "The limit is reached"),
     errors.BudgetExceeded: Kind(429, "budget_exceeded", "The budget is used up"),
     errors.StoreUnavailable: Kind(503, "store_unavailable", "The store is away"),

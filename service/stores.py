@@ -19,6 +19,7 @@ from service.config import Auth, Settings
 from service.config.urls import is_loopback
 from service.database import Database
 from service.errors import StoreUnavailable
+from service.idempotency.store import DatabaseIdempotencyStore
 from service.keys.authenticator import Authenticator, requirement
 from service.keys.credential import is_id
 from service.keys.ports import Tokens
@@ -52,6 +53,7 @@ class Stores:
     """All that outlives a request. state: by a store's name, `ok` or what is the matter with it."""
 
     gatekeeper: Authenticator
+    idempotency: DatabaseIdempotencyStore
     keys: KeyService
     ledger: Ledger
     limits: LimitService
@@ -65,8 +67,8 @@ class Stores:
 async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> AsyncIterator[Stores]:
     """Open everything; a database or a Redis that is away is waited for behind the scenes."""
     async with AsyncExitStack() as stack:
-        database, reports, keys_database = (Database(settings.store.database) for _ in range(3))
-        for each in (database, reports, keys_database):
+        database, reports, keys_database, answers = (Database(settings.store.database) for _ in range(4))
+        for each in (database, reports, keys_database, answers):
             stack.push_async_callback(each.close)
         await _tell_if_outdated(database)
         journal = Journal(
@@ -108,6 +110,7 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
         await gatekeeper.start()
         yield Stores(
             gatekeeper=gatekeeper,
+            idempotency=DatabaseIdempotencyStore(answers),
             keys=KeyService(key_store, now=clock.now, draw=secrets.token_bytes, noted=gatekeeper.forget),
             ledger=ledger,
             limits=limits,

@@ -101,6 +101,22 @@ FAILURES: dict[type[GatewayError], Failure] = {
         "The request does not say that its body is JSON.",
         errors.UnsupportedMediaType("Send the body as JSON with the header Content-Type: application/json."),
     ),
+    errors.IdempotencyConflict: Failure(
+        "The first request with this `Idempotency-Key` still runs, in a worker that can't be reached.",
+        errors.IdempotencyConflict(
+            "The first request with this Idempotency-Key still runs elsewhere, and can't be reached; ask again shortly.",
+            param="Idempotency-Key",
+            retry_after_seconds=1,
+        ),
+        ("Retry-After",),
+    ),
+    errors.IdempotencyMismatch: Failure(
+        "This `Idempotency-Key` was sent before with another body.",
+        errors.IdempotencyMismatch(
+            "This Idempotency-Key was sent before with another body; send a new key with a new request.",
+            param="Idempotency-Key",
+        ),
+    ),
     errors.LimitExceeded: Failure(
         "A limit on requests, tokens or concurrent requests is reached: of the key, its user or tenant, the model, the"
         " route or the address.",
@@ -181,6 +197,9 @@ ANY_BODY = (
     errors.ServerShutdown,
 )
 """What a route with a JSON body adds."""
+
+ANY_KEYED = (errors.IdempotencyConflict, errors.IdempotencyMismatch, errors.StoreUnavailable)
+"""What a route adds that takes an `Idempotency-Key`."""
 
 ANY_MODEL = (
     errors.ModelNotFound,

@@ -10,6 +10,7 @@ import msgspec
 
 from service.docs.failures import (
     ANY_BODY,
+    ANY_KEYED,
     ANY_MODEL,
     ANY_ROUTE,
     error_examples,
@@ -95,37 +96,46 @@ def _operation(key: tuple[str, str], found: Json, route: Route, scopes: Scopes, 
         "summary": route.summary,
         "description": " ".join(filter(None, (found.get("description", ""), route.description))),
         "security": OPERATORS if route.for_operators else requirement(key, scopes),
-        "parameters": _parameters(found.get("parameters", []), route, path),
+        "parameters": _parameters(found.get("parameters", []), route, key),
     }
     if "requestBody" in found:
         operation["requestBody"] = _request_body(found["requestBody"], route)
     responses = {
-        status: _success(answer, route) for status, answer in found["responses"].items() if status < "300"
+        status: _success(answer, route, key)
+        for status, answer in found["responses"].items()
+        if status < "300"
     }
-    kinds = _errors(route, has_body="requestBody" in found, asks_who=key in scopes)
+    kinds = _errors(route, key, has_body="requestBody" in found, asks_who=key in scopes)
     for status, (name, response) in error_responses(kinds, anthropic=is_anthropic(path)).items():
         answers[name] = response
         responses[status] = {"$ref": f"#/components/responses/{name}"}
     return operation | {"responses": responses}
 
 
-def _errors(route: Route, *, has_body: bool, asks_who: bool) -> set[type[GatewayError]]:
+def _takes_key(key: tuple[str, str]) -> bool:
+    """Whether `Idempotency-Key` means something at a route."""
+    method, path = key
+    return method == "post" and path.startswith("/v1/")
+
+
+def _errors(route: Route, key: tuple[str, str], *, has_body: bool, asks_who: bool) -> set[type[GatewayError]]:
     """All that the route can answer with."""
     return {
         *ANY_ROUTE,
         *(WITHOUT_KEY if asks_who else ()),
         *(ANY_BODY if has_body else ()),
+        *(ANY_KEYED if _takes_key(key) else ()),
         *(ANY_MODEL if route.asks_model else ()),
         *route.failures,
     }
 
 
-def _parameters(found: list[Json], route: Route, path: str) -> list[Json]:
-    names = [*route.parameters, "X-Request-ID"]
+def _parameters(found: list[Json], route: Route, key: tuple[str, str]) -> list[Json]:
+    names = [*route.parameters, "X-Request-ID", *(("Idempotency-Key",) if _takes_key(key) else ())]
     if route.asks_model:
         names += [
             "traceparent",
-            *(("anthropic-version", "anthropic-beta") if is_anthropic(path) else ("openai-beta",)),
+            *(("anthropic-version", "anthropic-beta") if is_anthropic(key[1]) else ("openai-beta",)),
         ]
     own = [_parameter(one) for one in found]
     return [*own, *({"$ref": f"#/components/parameters/{name}"} for name in names)]
@@ -142,8 +152,8 @@ def _request_body(found: Json, route: Route) -> Json:
     return {"required": route.needs_body, "content": content}
 
 
-def _success(found: Json, route: Route) -> Json:
-    names = ["X-Request-ID"]
+def _success(found: Json, route: Route, key: tuple[str, str]) -> Json:
+    names = ["X-Request-ID", *(("Idempotent-Replayed",) if _takes_key(key) else ())]
     names += [*MODEL_HEADERS, *LIMIT_HEADERS] if route.asks_model else []
     names += ["Link"] if route.csv else []
     answer = {

@@ -27,6 +27,11 @@ HEADERS: dict[str, Json] = {
         "schema": {"type": "string"},
         "example": "req_5f1c0a9be24d4f7e8a6b3c2d",
     },
+    "Idempotent-Replayed": {
+        "description": "`true` where the answer is that of an earlier request with the same `Idempotency-Key`.",
+        "schema": {"type": "string", "const": "true"},
+        "example": "true",
+    },
     "X-Penstock-Model": {
         "description": "The name that the request was answered for.",
         "schema": {"type": "string"},
@@ -111,6 +116,14 @@ PARAMETERS: dict[str, Json] = {
         "description": "An id of your own for the request, 1 to 128 of `A-Z a-z 0-9 . _ : -`; another one is"
         " replaced.",
         "schema": {"type": "string"},
+    },
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A key of your own for the request, such as a UUID, in quotes or bare. Sent again with the same"
+        " key and body it gets the same answer, and no provider is asked a second time"
+        " (draft-ietf-httpapi-idempotency-key-header-07).",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
     "traceparent": {
         "name": "traceparent",

@@ -4,7 +4,8 @@ from service.http.context import Headers
 
 EXPOSED = (
     b"X-Request-ID, X-Stream-ID, Retry-After, RateLimit, RateLimit-Policy, X-Penstock-Model, X-Penstock-Target,"
-    b" X-Penstock-Attempts, X-Penstock-Overhead-Ms, X-Penstock-Dropped, X-Penstock-Upstream-Request-ID"
+    b" X-Penstock-Attempts, X-Penstock-Overhead-Ms, X-Penstock-Dropped, X-Penstock-Upstream-Request-ID,"
+    b" Idempotent-Replayed"
 )
 
 

@@ -8,6 +8,8 @@ the application's own guard (`service.http.access`) is called here.
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
@@ -15,20 +17,34 @@ from litestar.routes import HTTPRoute
 
 from service.http import refusals
 from service.http.access import guard, identify
-from service.http.context import Receive, Scope, Send, context_of
+from service.http.context import Receive, RequestContext, Scope, Send, context_of
 from service.http.replies import GatewayReply
 from service.http.request import GatewayRequest
 
 Handler = Callable[..., Awaitable[GatewayReply]]
 
+KEYED = "/v1/"
+"""Below this path a request may carry an `Idempotency-Key`."""
+
+
+class Idempotency(Protocol):
+    """Knows requests that come again (`service.idempotency`)."""
+
+    async def run(
+        self, context: RequestContext, body: bytes, work: Callable[[], Awaitable[None]]
+    ) -> GatewayReply | None:
+        """Let `work` answer the request, once for all that come with its key; else what to answer instead."""
+
 
 class DirectRoute:
     """One POST route of a controller whose handlers take `request` and `data`."""
 
-    __slots__ = ("_app", "_handle", "_handler")
+    __slots__ = ("_app", "_handle", "_handler", "_is_keyed")
 
-    def __init__(self, app: Litestar, handler: HTTPRouteHandler) -> None:
+    def __init__(self, app: Litestar, handler: HTTPRouteHandler, *, is_keyed: bool) -> None:
+        """is_keyed: `Idempotency-Key` means something here."""
         self._app = app
+        self._is_keyed = is_keyed
         self._handler = handler
         self._handle: Handler = handler.fn
 
@@ -40,21 +56,45 @@ class DirectRoute:
         context = context_of(scope)
         try:
             await identify(self._app.state.services.gatekeeper, context)
+            if self._is_keyed and context.idempotency_key is not None:
+                await self._answer_once(request, scope, receive, send)
+                return
             data = await request.json()
             reply = await self._handle(request=request, data=data)
             await reply(scope, receive, send)
-        except Exception as error:
-            if context.head_sent:
-                raise
-            whole = GatewayRequest(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own names for ASGI's dicts
-            response = refusals.refuse(whole, error)
-            await response.to_asgi_response(app=None, request=whole)(scope, receive, send)  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - `_refuse` tells them apart
+            await _refuse(error, scope, receive, send)
+
+    async def _answer_once(self, request: GatewayRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        idempotency: Idempotency = self._app.state.services.idempotency
+        work = partial(self._work, request, scope, receive, send)
+        reply = await idempotency.run(request.context, await request.body(), work)
+        if reply is not None:
+            await reply(scope, receive, send)
+
+    async def _work(self, request: GatewayRequest, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer or refuse: here a refusal is an answer like others, and may be kept."""
+        try:
+            data = await request.json()
+            reply = await self._handle(request=request, data=data)
+            await reply(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - `_refuse` tells them apart
+            await _refuse(error, scope, receive, send)
+
+
+async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer what was raised; raise it again where the answer has begun."""
+    if context_of(scope).head_sent:
+        raise error
+    request = GatewayRequest(scope, receive, send)  # type: ignore[arg-type]  # Litestar's own names for ASGI's dicts
+    response = refusals.refuse(request, error)
+    await response.to_asgi_response(app=None, request=request)(scope, receive, send)  # type: ignore[arg-type]  # the same
 
 
 def direct_routes(app: Litestar) -> dict[str, DirectRoute]:
     """By path, the POST routes that answer with a GatewayReply and want nothing but their handler called."""
     return {
-        route.path: DirectRoute(app, handler)
+        route.path: DirectRoute(app, handler, is_keyed=route.path.startswith(KEYED))
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers

@@ -69,6 +69,7 @@ _HEEDED = frozenset(
         b"origin",
         b"access-control-request-method",
         b"traceparent",
+        b"idempotency-key",
         *PASSED_ON,
     )
 )
@@ -88,6 +89,7 @@ class _Head(msgspec.Struct, gc=False):
     bearer: bytes | None = None
     api_key: bytes | None = None
     forwarded_for: str = ""
+    idempotency_key: bytes | None = None
 
     @property
     def credential(self) -> bytes | None:
@@ -178,6 +180,7 @@ class Edge:
             address=self._address_of(scope, head),
             max_body_bytes=self._server.max_body_bytes,
             body_timeout_seconds=self._server.body_timeout_seconds,
+            idempotency_key=head.idempotency_key,
         )
         scope[SCOPE_KEY] = context
         patience = self._patience()
@@ -369,5 +372,7 @@ def _heed(head: _Head, name: bytes, value: bytes, passed_on: dict[str, str]) -> 
         head.preflight = True
     elif name == b"traceparent":
         head.trace_id = value[3:35].decode("latin-1") if len(value) == 55 else head.trace_id
+    elif name == b"idempotency-key":
+        head.idempotency_key = value if head.idempotency_key is None else b""
     else:
         _pass_on(passed_on, PASSED_ON[name], value.decode("latin-1"))

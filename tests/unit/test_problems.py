@@ -44,6 +44,8 @@ CONTRACT = [
     (errors.HeadersTooLarge, 431, "too_large", "invalid_request_error", "invalid_request_error"),
     (errors.UnsupportedMediaType, 415, "unsupported_media_type", "invalid_request_error", "invalid_request_error"),
     (errors.BodyTimedOut, 408, "request_timeout", "invalid_request_error", "invalid_request_error"),
+    (errors.IdempotencyConflict, 409, "idempotency_conflict", "invalid_request_error", "invalid_request_error"),
+    (errors.IdempotencyMismatch, 422, "idempotency_mismatch", "invalid_request_error", "invalid_request_error"),
     (errors.LimitExceeded, 429, "rate_limit_exceeded", "rate_limit_error", "rate_limit_error"),
     (errors.BudgetExceeded, 429, "budget_exceeded", "rate_limit_error", "rate_limit_error"),
     (errors.StoreUnavailable, 503, "store_unavailable", "server_error", "api_error"),

@@ -126,7 +126,7 @@ def test_the_commands_make_the_tables_and_reprice(settings: Settings) -> None:
         "penstock: The database's schema is not current; run: penstock db upgrade\n",
     )
     made = run(database_commands(lambda path: settings), ["upgrade"])
-    assert (made.exit_code, made.stdout) == (0, f"{settings.store.database} is at revision 0001.\n")
+    assert (made.exit_code, made.stdout) == (0, f"{settings.store.database} is at revision 0002.\n")
     done = run(usage_commands(lambda path: settings), ["reprice", "--from", "2026-01-01", "--dry-run"])
     assert (done.exit_code, done.stdout) == (
         0,
