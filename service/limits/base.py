@@ -157,7 +157,10 @@ class LimitStore(Protocol):
         """
 
     def extend(self, reservation: Reservation, *, nano_usd: int, tokens: int) -> bool:
-        """Reserve more of the budgets for a running stream, at once or not at all; False: it must end."""
+        """Reserve more of the budgets for a running stream, at once or not at all; False: it must end.
+
+        Nothing more of a budget is had from one that is overspent, too.
+        """
 
     def settle(self, reservation: Reservation, used: Used) -> None:
         """Replace what was reserved by what was used. The first call counts, the others do nothing."""

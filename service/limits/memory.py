@@ -88,8 +88,8 @@ class MemoryLimitStore:
         more = Need(nano_usd=nano_usd, budget_tokens=tokens)
         counts: list[tuple[Tally, Count]] = []
         for tally, (meter, _) in held.tallies.items():
-            if meter.per is not None:
-                count = budgets.take(tally.count, tally.asked(more), meter.capacity)
+            if meter.per is not None and (asked := tally.asked(more)):
+                count = budgets.take(tally.count, asked, meter.capacity)
                 if count is None:
                     return False
                 counts.append((tally, count))

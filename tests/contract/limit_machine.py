@@ -124,7 +124,8 @@ class LimitMachine(RuleBasedStateMachine):
         extended = self._runner.run(self._extend(entry, nano_usd, tokens))
         more = Need(nano_usd=nano_usd, budget_tokens=tokens)
         fits = entry.holds and all(
-            self._spent[each.name, start] + self._held(each, start) + more.of(each.kind) <= each.capacity
+            not more.of(each.kind)
+            or self._spent[each.name, start] + self._held(each, start) + more.of(each.kind) <= each.capacity
             for each, start in _budgets(entry)
         )
         assert extended <= fits
