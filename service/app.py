@@ -15,6 +15,7 @@ from litestar.openapi.spec import Server
 from service import __version__
 from service.chat.controllers import InferenceController, ModelsController
 from service.chat.simple_controller import SimpleController
+from service.chat.ticket_controller import TicketController
 from service.config import Settings
 from service.docs.controller import DocsController
 from service.health.controller import HealthController
@@ -27,6 +28,7 @@ from service.keys.controller import KeysController
 from service.lifespan import Services
 from service.limits.controller import TenantsController, UsersController
 from service.limits.standing_controller import LimitsController
+from service.streams.controller import StreamsController
 from service.usage.controller import UsageController
 
 OpenServices = Callable[[Settings, Edge, frozenset[str]], AbstractAsyncContextManager[Services]]
@@ -49,6 +51,8 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
             InferenceController,
             ModelsController,
             SimpleController,
+            TicketController,
+            StreamsController,
             KeysController,
             TenantsController,
             UsersController,

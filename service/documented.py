@@ -17,9 +17,15 @@ def parameter(name: str, description: str) -> QueryParameter:
     return QueryParameter(name=name, required=False, description=description)
 
 
-def answer(body: type, description: str, status: int = 200) -> dict[int, ResponseSpec]:
+def answer(
+    body: type, description: str, status: int = 200, media_type: str = "application/json"
+) -> dict[int, ResponseSpec]:
     """The answer when all goes well. Examples are `service.docs`' own: the framework's look made up."""
-    return {status: ResponseSpec(data_container=body, description=description, generate_examples=False)}
+    return {
+        status: ResponseSpec(
+            data_container=body, description=description, media_type=media_type, generate_examples=False
+        )
+    }
 
 
 Limit = Annotated[str | None, parameter("limit", f"How many at most, 1 to {MAX_PAGE}.")]

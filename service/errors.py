@@ -165,3 +165,15 @@ class ServerDraining(GatewayError):
 
 class ServerShutdown(GatewayError):
     """A request still running when the drain's time was over."""
+
+
+class StreamCancelled(GatewayError):
+    """A stream was ended because its caller wished so."""
+
+
+class StreamAbandoned(StreamCancelled):
+    """A stream was ended because nobody was reading it any more."""
+
+
+class StreamExpired(GatewayError):
+    """Events of a stream that existed, and are not kept any more."""

@@ -16,7 +16,9 @@ from service.clock import SystemClock
 from service.config import Settings
 from service.health.service import HealthService
 from service.http.edge import Edge
-from service.idempotency.alone import Alone, NoStreams, Unheard
+from service.http.links import Links
+from service.idempotency.alone import Alone
+from service.idempotency.heard import Heard
 from service.idempotency.service import IdempotencyService
 from service.keys.authenticator import Authenticator
 from service.keys.service import KeyService
@@ -24,14 +26,16 @@ from service.limits.admin import LimitAdmin
 from service.limits.standing import Standing
 from service.pricing.prices import SettingsPrices
 from service.providers.registry import open_providers
+from service.siblings.opening import open_bus
 from service.stores import open_stores
+from service.streams.joining import Joining
+from service.streams.registry import StreamRegistry
+from service.streams.service import TAG_CHARACTERS, StreamService
+from service.streams.sharing import open_sharing
 from service.telemetry.access import AccessLog
 from service.telemetry.metrics import Metrics
 from service.telemetry.recorder import Recorder
 from service.usage.service import UsageService
-
-TAG_CHARACTERS = 6
-"""Of a worker's tag, by which the others know it; 36 bits, drawn at its start."""
 
 METRICS_SAVE_SECONDS = 1.0
 """How old another worker's numbers may be when one is scraped; scrapes come every 5 s or less often."""
@@ -46,10 +50,12 @@ class Services:
     health: HealthService
     idempotency: IdempotencyService
     keys: KeyService
+    links: Links
     metrics: Metrics
     metrics_open: bool
     recorder: Recorder
     standing: Standing
+    streams: StreamService
     subjects: LimitAdmin
     usage: UsageService
 
@@ -81,19 +87,32 @@ async def open_services(
             dialect_of=lambda name: providers[name].codec.dialect,
         )
         stack.callback(accounts.stop)
+        tag = _random_text(TAG_CHARACTERS)
+        registry = StreamRegistry(
+            tag=tag,
+            draw=_random_text,
+            keep_seconds=settings.streams.keep_seconds,
+            max_bytes_per_stream=settings.streams.max_bytes_per_stream,
+            max_bytes_total=settings.streams.max_bytes_total,
+        )
+        stack.callback(registry.close)
+        bus = await stack.enter_async_context(open_bus(settings.store.redis, tag))
+        streams = await stack.enter_async_context(open_sharing(settings.streams, registry, bus, tag, clock))
         health = HealthService(
             now=clock.now,
             default_model=cards[0].id if cards else None,
             accepting=lambda: edge.ready,
             stores=stores.state,
         )
-        tag = secrets.token_urlsafe(TAG_CHARACTERS)[:TAG_CHARACTERS]
+        siblings = Alone(tag) if bus is None else Heard(bus)
         idempotency = IdempotencyService(
             stores.idempotency,
-            Alone(tag) if settings.store.redis is None else Unheard(tag),
-            NoStreams(),
+            siblings,
+            Joining(streams, registry, stores.gatekeeper),
             settings.server.max_body_bytes,
         )
+        if isinstance(siblings, Heard):
+            siblings.answer(idempotency.over)
         stack.push_async_callback(idempotency.close)
         await idempotency.start()
         recorder = Recorder((metrics.record, health.record, access.write), access.flush)
@@ -106,6 +125,7 @@ async def open_services(
                 providers=providers,
                 retries=settings.retries,
                 streams=settings.streams,
+                registry=registry,
                 usage=settings.usage,
                 accounts=accounts,
                 clock=clock,
@@ -115,13 +135,20 @@ async def open_services(
             health=health,
             idempotency=idempotency,
             keys=stores.keys,
+            links=Links(settings.server),
             metrics=metrics,
             metrics_open=settings.server.metrics_open,
             recorder=recorder,
             standing=stores.standing,
+            streams=streams,
             subjects=stores.subjects,
             usage=stores.usage,
         )
+
+
+def _random_text(characters: int) -> str:
+    """That many of `[A-Za-z0-9_-]`, six bits each."""
+    return secrets.token_urlsafe(characters)[:characters]
 
 
 class _Saving:

@@ -53,6 +53,9 @@ KINDS: dict[type[GatewayError], Kind] = {
     errors.ProviderTimedOut: Kind(504, "provider_timeout", "The provider timed out"),
     errors.ServerDraining: Kind(503, "server_shutdown", "Shutting down"),
     errors.ServerShutdown: Kind(503, "server_shutdown", "Shutting down"),
+    errors.StreamCancelled: Kind(409, "cancelled", "The stream was cancelled"),
+    errors.StreamAbandoned: Kind(409, "cancelled", "The stream was cancelled"),
+    errors.StreamExpired: Kind(410, "stream_expired", "No longer kept"),
     GatewayError: Kind(500, "internal_error", "Our own fault"),
 }
 

@@ -10,7 +10,7 @@ from service import problems
 from service.errors import GatewayError
 from service.principal import Principal, Scope
 from service.providers.base import Dialect, Operation
-from service.streams.ports import Translator
+from service.streams.ports import OnDisconnect, Translator
 from service.telemetry.facts import Facts
 from service.wire import sse
 from service.wire.anthropic import CountTokensRequest, MessagesRequest
@@ -71,6 +71,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     request is noted. extra_headers: lines for the answer, whatever it will be. last_stage: makes the translator of a surface
     that speaks neither dialect; it is fed OpenAI's chunks, and may ask for the cost so far in USD.
     maximum: the output tokens to ask for where the caller names none and a budget needs to know.
+    owner: whose the stream will be. on_disconnect: what the caller wishes for when nobody reads it; None: what is configured.
     """
 
     surface: Surface
@@ -85,3 +86,5 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     extra_headers: list[tuple[bytes, bytes]]
     last_stage: Callable[[Callable[[], float | None]], Translator] | None = None
     maximum: int | None = None
+    owner: str = ""
+    on_disconnect: OnDisconnect | None = None

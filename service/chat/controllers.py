@@ -10,10 +10,12 @@ from service.chat import documentation as doc
 from service.chat.call import Body, Call, Surface
 from service.chat.service import ChatService
 from service.chat.tokens import estimate_input_tokens
-from service.errors import ModelNotFound
+from service.errors import InvalidRequest, ModelNotFound
+from service.http.access import owner_of
 from service.http.replies import GatewayReply, StreamedReply, WholeReply
 from service.http.request import GatewayRequest
 from service.principal import Principal, Scope
+from service.streams.ports import OnDisconnect
 from service.wire.anthropic import CountTokensRequest, MessagesRequest
 from service.wire.openai import (
     ChatCompletionRequest,
@@ -22,6 +24,8 @@ from service.wire.openai import (
     ModelCard,
     ModelList,
 )
+
+ON_DISCONNECT_HEADER = b"x-penstock-on-disconnect"
 
 
 class InferenceController(Controller):
@@ -57,7 +61,7 @@ class InferenceController(Controller):
         service = chat_service(request)
         if service.counts_tokens(data.model):
             return await reply_to(request, surfaces.COUNT_TOKENS, data, stream=False)
-        await service.admit(_call(request, surfaces.COUNT_TOKENS, data, stream=False))
+        await service.admit(make_call(request, surfaces.COUNT_TOKENS, data, stream=False))
         return WholeReply(request.context, estimate_input_tokens(request.members), [])
 
 
@@ -84,6 +88,20 @@ class ModelsController(Controller):
         return _card(name, owners.get(name, name.partition("/")[0]))
 
 
+def on_disconnect(request: GatewayRequest) -> OnDisconnect | None:
+    """What the caller wishes for when nobody reads its stream any more; None where it says nothing. Raises InvalidRequest."""
+    for name, value in request.scope["headers"]:
+        if name == ON_DISCONNECT_HEADER:
+            try:
+                return OnDisconnect(value.decode("latin-1").strip().lower())
+            except ValueError:
+                choices = ", ".join(OnDisconnect)
+                raise InvalidRequest(
+                    f"X-Penstock-On-Disconnect: one of {choices}.", param="X-Penstock-On-Disconnect"
+                ) from None
+    return None
+
+
 def _shown(name: str, caller: Principal) -> bool:
     return caller.may_use_model(name)
 
@@ -97,7 +115,7 @@ def chat_service(request: GatewayRequest) -> ChatService:
 async def reply_to(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool) -> GatewayReply:
     """Answer a call of one of the two dialects."""
     service, context = chat_service(request), request.context
-    call = _call(request, surface, data, stream=stream)
+    call = make_call(request, surface, data, stream=stream)
     if stream:
         context.facts.stream = True
         return StreamedReply(context, service.heartbeat_seconds, partial(service.stream, call))
@@ -105,11 +123,14 @@ async def reply_to(request: GatewayRequest, surface: Surface, data: Body, *, str
     return WholeReply(context, reply.body, reply.headers)
 
 
-def _call(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool) -> Call:
+def make_call(
+    request: GatewayRequest, surface: Surface, data: Body, *, stream: bool, route: str | None = None
+) -> Call:
+    """The request as the use case wants it. route: the path that was called, where it isn't the surface's own."""
     context = request.context
     return Call(
         surface=surface,
-        route=surface.route,
+        route=route or surface.route,
         model=data.model,
         request=data,
         members=request.members,
@@ -118,6 +139,8 @@ def _call(request: GatewayRequest, surface: Surface, data: Body, *, stream: bool
         passed_on=context.passed_on,
         facts=context.facts,
         extra_headers=context.extra_headers,
+        owner=owner_of(request.app.state.services.gatekeeper, context.principal) if stream else "",
+        on_disconnect=on_disconnect(request) if stream else None,
     )
 
 

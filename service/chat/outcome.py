@@ -2,7 +2,14 @@
 
 from service import problems
 from service.chat.routing import Target
-from service.errors import BudgetExceeded, GatewayError, ProviderTimedOut, ServerShutdown
+from service.errors import (
+    BudgetExceeded,
+    GatewayError,
+    ProviderTimedOut,
+    ServerShutdown,
+    StreamAbandoned,
+    StreamCancelled,
+)
 from service.pricing.arithmetic import Usage, cost_nano_usd, usd
 from service.providers.base import Fault, FaultKind
 from service.telemetry.facts import Facts
@@ -35,6 +42,10 @@ def note_error(facts: Facts, error: GatewayError) -> None:
         facts.outcome = "timeout"
     elif isinstance(error, ServerShutdown):
         facts.outcome = "server_shutdown"
+    elif isinstance(error, StreamAbandoned):
+        facts.outcome = "client_abort"
+    elif isinstance(error, StreamCancelled):
+        facts.outcome = "cancelled"
     elif isinstance(error, BudgetExceeded) and facts.attempts:
         facts.outcome = "budget_cut"
     else:

@@ -7,8 +7,9 @@ HTTP; a client that leaves is a cancellation, which closes the provider's connec
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 import msgspec
 
@@ -23,7 +24,7 @@ from service.chat.outcome import cost_usd, note_end, note_error, note_fault, not
 from service.chat.routing import Target
 from service.clock import Clock
 from service.config import Retries, Streams, UsageSettings
-from service.errors import GatewayError, ServerShutdown
+from service.errors import GatewayError
 from service.providers.base import (
     Clocks,
     Exchange,
@@ -37,8 +38,10 @@ from service.providers.base import (
 )
 from service.providers.outcomes import error_of
 from service.providers.whole import WholeSink
-from service.streams.ports import Format, Viewer
+from service.streams.ports import Absence, Format, OnDisconnect
+from service.streams.registry import StreamRegistry
 from service.streams.relay import Relay
+from service.streams.stream import ABANDONED, SHUTDOWN, Audience, Stream
 
 T = TypeVar("T")
 
@@ -53,6 +56,10 @@ class Waiting(Sink, Protocol):
 
 
 W = TypeVar("W", bound=Waiting)
+
+
+FIRST_VIEWER_SECONDS = 30.0
+"""Beyond `streams.linger_seconds`: how long a stream that was asked for with a ticket waits for its first viewer."""
 
 
 class Reply(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +89,7 @@ class ChatService:
         providers: Mapping[str, Provider],
         retries: Retries,
         streams: Streams,
+        registry: StreamRegistry,
         usage: UsageSettings,
         accounts: Accounts,
         clock: Clock,
@@ -93,6 +101,7 @@ class ChatService:
         self._providers = providers
         self._retries = retries
         self._streams = streams
+        self._registry = registry
         self._usage = usage
         self._drains = 0
         self._accounts = accounts
@@ -116,34 +125,44 @@ class ChatService:
             self._accounts.close(account)
         return reply
 
-    async def stream(self, call: Call, viewer: Viewer) -> None:
-        """Send `call`'s stream to `viewer`, to its end.
+    async def stream(self, call: Call, audience: Audience) -> None:
+        """Bring `call`'s stream to its audience, and stay until it is over.
 
         Raises GatewayError where no attempt brought an event, unless the head went out before
         (`streams.commit_after_seconds`): then the error is the stream's only event.
         """
         account = await self._open(call)
-        early = self._loop.call_later(self._streams.commit_after_seconds, self._commit_early, call, viewer)
         try:
-            await self._run(account, lambda ask: self._ask_stream(ask, viewer, early))
+            stream = self._make_stream(call)
         except GatewayError as error:
             note_error(call.facts, error)
-            if not viewer.begun:
+            self._accounts.close(account)
+            raise
+        early = self._loop.call_later(
+            self._streams.commit_after_seconds, self._commit_early, call, stream, audience
+        )
+        try:
+            await self._run(account, lambda ask: self._ask_stream(ask, stream, audience, early))
+        except GatewayError as error:
+            note_error(call.facts, error)
+            if not audience.begun:
                 raise
-            await self._say_goodbye(call, viewer, error)
+            await self._say_goodbye(call, stream, audience, error)
         except asyncio.CancelledError:
-            if not (viewer.begun and viewer.outlives_cut()):
+            reason = _reason_to_stop(stream, audience)
+            if reason is None:
+                stream.error = ABANDONED
                 raise
-            shutdown = ServerShutdown("The server is shutting down; send the request again.")
-            note_error(call.facts, shutdown)
-            await self._say_goodbye(call, viewer, shutdown)
+            note_error(call.facts, reason)
+            await self._say_goodbye(call, stream, audience, reason)
         except Exception:
             call.facts.outcome = "internal_error"
             raise
         finally:
             self._accounts.close(account)
             early.cancel()
-            viewer.close()
+            audience.close()
+            self._end_stream(call, stream)
 
     async def _open(self, call: Call) -> Account:
         """The call's account, once its model exists and its limits allow it. Raises GatewayError."""
@@ -165,12 +184,32 @@ class ChatService:
         provider = self._providers[alias.targets[0][0].provider]
         return Operation.COUNT_TOKENS in provider.operations
 
-    def _commit_early(self, call: Call, viewer: Viewer) -> None:
-        viewer.begin([model_header(call.facts)])
+    def _make_stream(self, call: Call) -> Stream:
+        settings, task = self._streams, cast("asyncio.Task[None]", asyncio.current_task())
+        absence = Absence(
+            call.on_disconnect or OnDisconnect(settings.on_disconnect),
+            settings.linger_seconds,
+            settings.linger_seconds + FIRST_VIEWER_SECONDS,
+        )
+        return self._registry.make(call.owner, absence, task.cancel, dialect=call.surface.dialect.value)
 
-    async def _say_goodbye(self, call: Call, viewer: Viewer, error: GatewayError) -> None:
-        viewer.end(call.surface.error_event(error, request_id=call.facts.request_id))
-        await viewer.flush()
+    def _commit_early(self, call: Call, stream: Stream, audience: Audience) -> None:
+        if audience.commits_early:
+            stream.announce()
+            audience.begin([*stream.headers, model_header(call.facts)])
+
+    async def _say_goodbye(self, call: Call, stream: Stream, audience: Audience, error: GatewayError) -> None:
+        stream.finish([call.surface.error_event(error, request_id=call.facts.request_id)], error)
+        await audience.attend(stream)
+
+    def _end_stream(self, call: Call, stream: Stream) -> None:
+        """Nobody waits for events that nobody brings: whoever joined is told, of a failure of ours too."""
+        if stream.announced and not stream.over:
+            error = stream.error or GatewayError(
+                "Something went wrong on our side; the log has it by request_id."
+            )
+            stream.finish([call.surface.error_event(error, request_id=call.facts.request_id)], error)
+        self._registry.forget(stream)
 
     async def _run(self, account: Account, ask: Callable[[Ask], Awaitable[T]]) -> T:
         """Attempt after attempt until one answers. Raises what the last fault means to the client."""
@@ -248,35 +287,37 @@ class ChatService:
             raise Fault(FaultKind.CUT, detail, reason="bad_answer") from None
         return Reply(body, self._headers(ask, sink.headers))
 
-    async def _ask_stream(self, ask: Ask, viewer: Viewer, early: asyncio.TimerHandle) -> None:
+    async def _ask_stream(
+        self, ask: Ask, stream: Stream, audience: Audience, early: asyncio.TimerHandle
+    ) -> None:
         """Bring one stream to its first event, then see it through: from there on no fault leaves here."""
-        call = ask.account.call
-        relay = await self._send(ask, lambda: self._relay(ask, viewer))
+        facts = ask.account.call.facts
+        relay = await self._send(ask, lambda: self._relay(ask, stream))
         early.cancel()
-        call.facts.first_event_at = relay.first_event_at
+        facts.first_event_at = relay.first_event_at
         try:
-            relay.go_live(self._headers(ask, relay.headers))
-            await relay.run()
-            note_end(call.facts, relay.error, relay.fault)
+            stream.go_live(self._headers(ask, relay.headers), relay, partial(self._abandon, relay))
+            await audience.attend(stream)
+            note_end(facts, relay.error, relay.fault)
+            if relay.drains:
+                facts.outcome = "client_abort"
         except asyncio.CancelledError:
-            if self._may_drain() and viewer.has_left():
-                await self._drain(relay)
             relay.abort()
             raise
         finally:
-            note_usage(call.facts, relay.reader.usage, ask.target)
+            self._drains -= relay.drains
+            note_usage(facts, relay.reader.usage, ask.target)
 
-    def _may_drain(self) -> bool:
+    def _abandon(self, relay: Relay) -> None:
+        """Nobody will read it any more: end it, or let the provider finish for the bill's sake, within bounds."""
         usage = self._usage
-        return usage.on_abort == "drain" and self._drains < usage.drain_streams
-
-    async def _drain(self, relay: Relay) -> None:
-        """The client is gone, and its bill wanted: let the provider finish, within bounds."""
-        self._drains += 1
-        try:
-            await relay.drain(self._usage.drain_seconds, self._usage.drain_tokens)
-        finally:
-            self._drains -= 1
+        if relay.drains:
+            return
+        if usage.on_abort == "drain" and self._drains < usage.drain_streams:
+            self._drains += 1
+            relay.drain(usage.drain_seconds, usage.drain_tokens)
+        else:
+            relay.stop(ABANDONED)
 
     async def _send(self, ask: Ask, make: Callable[[], W]) -> W:
         """Send the request and wait for its answer. A kept-alive connection that had died costs no attempt."""
@@ -302,7 +343,7 @@ class ChatService:
             call.facts.upstream_seconds += monotonic() - began_at
         raise Fault(FaultKind.UNREACHABLE, "The provider closed the connection twice.", reason="reset")
 
-    def _relay(self, ask: Ask, viewer: Viewer) -> Relay:
+    def _relay(self, ask: Ask, stream: Stream) -> Relay:
         account, codec = ask.account, ask.provider.codec
         call = account.call
         bridge = dialects.BRIDGES[call.surface.dialect, codec.dialect]
@@ -314,12 +355,20 @@ class ChatService:
             error_event=lambda error: call.surface.error_event(error, request_id=call.facts.request_id),
         )
         watch = account.keeps_within if account.has_budget else None
-        return Relay(self._loop, viewer, codec, reader, client_format, watch)
+        return Relay(self._loop, stream, codec, reader, client_format, watch)
 
     def _headers(self, ask: Ask, upstream_headers: Mapping[str, str]) -> Headers:
         facts = ask.account.call.facts
         overhead_seconds = monotonic() - facts.started_at - facts.upstream_seconds
         return answer_headers(facts, ask.prepared.dropped, upstream_headers, overhead_seconds)
+
+
+def _reason_to_stop(stream: Stream, audience: Audience) -> GatewayError | None:
+    """Why a task was cancelled whose stream is still to tell of it; None: there is nobody to tell."""
+    if stream.error is not None and not stream.over:
+        cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
+        return stream.error
+    return SHUTDOWN if audience.begun and audience.outlives_cut() else None
 
 
 def _broke_off_refusing(fault: Fault, sink: Waiting) -> bool:

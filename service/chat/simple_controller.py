@@ -14,8 +14,9 @@ from service.chat import call as surfaces
 from service.chat import documentation as doc
 from service.chat import simple
 from service.chat.call import Call
-from service.chat.controllers import chat_service
+from service.chat.controllers import chat_service, on_disconnect
 from service.errors import GatewayError, ProviderFailed
+from service.http.access import owner_of
 from service.http.context import Headers
 from service.http.replies import GatewayReply, StreamedReply, WholeReply
 from service.http.request import GatewayRequest, invalid_field
@@ -125,6 +126,8 @@ def _call(
         passed_on=request.context.passed_on,
         facts=facts,
         extra_headers=extra_headers,
+        owner=owner_of(request.app.state.services.gatekeeper, request.context.principal) if stream else "",
+        on_disconnect=on_disconnect(request) if stream else None,
         last_stage=lambda cost_usd: simple.ChunksToTokens(cost_usd, latency_ms),
     )
 

@@ -30,7 +30,6 @@ LATER: Final = frozenset(
         "batches",
         "cache",
         "jobs",
-        "streams.on_disconnect",
         "telemetry",
         "webhooks",
     }

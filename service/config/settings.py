@@ -337,6 +337,15 @@ class Streams(Struct, frozen=True, kw_only=True):
             )
         ),
     ] = 15.0
+    on_disconnect: Annotated[
+        Literal["cancel", "linger", "finish"],
+        Meta(
+            description=(
+                "When the last viewer leaves: the provider is cancelled at once, after linger_seconds, or never."
+                " The header X-Penstock-On-Disconnect chooses for one request."
+            )
+        ),
+    ] = "linger"
     linger_seconds: Annotated[
         SecondsFromZero,
         Meta(
@@ -350,7 +359,7 @@ class Streams(Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1 << 40, description="Memory for one stream's events.")
     ] = 4_000_000
     max_bytes_total: Annotated[
-        int, Meta(ge=1, le=1 << 40, description="Memory for all streams' events together.")
+        int, Meta(ge=1, le=1 << 40, description="Memory for all streams' events in one worker.")
     ] = 256_000_000
 
 

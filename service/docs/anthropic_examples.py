@@ -74,7 +74,7 @@ MESSAGES_STREAMS: Json = {
     },
     "broken": {
         "summary": "One that broke off: an error, and no message_stop",
-        "value": events(*_BEGINNING, named=True) + ANTHROPIC_CUT,
+        "value": events(*_BEGINNING, named=True, end=ANTHROPIC_CUT),
     },
 }
 

@@ -66,7 +66,7 @@ FAILURES: dict[type[GatewayError], Failure] = {
         ),
     ),
     errors.ObjectNotFound: Failure(
-        "Nothing has this id.",
+        "Nothing of yours has this id.",
         errors.ObjectNotFound("There is no key '7Hq2mZx0LwT9cBvE'; GET /admin/keys lists them."),
     ),
     errors.RouteNotFound: Failure(
@@ -169,6 +169,18 @@ FAILURES: dict[type[GatewayError], Failure] = {
             "The database is away or too slow; ask again shortly.", retry_after_seconds=1
         ),
         ("Retry-After",),
+    ),
+    errors.StreamCancelled: Failure(
+        "The last event of a stream that its owner cancelled.",
+        errors.StreamCancelled("The stream was cancelled."),
+    ),
+    errors.StreamAbandoned: Failure(
+        "The last event of a stream that nobody read any more.",
+        errors.StreamAbandoned("Nobody was reading this answer any more, so it was cancelled."),
+    ),
+    errors.StreamExpired: Failure(
+        "The stream was here, and is no longer kept; or events that are wanted were dropped from it.",
+        errors.StreamExpired("This stream is no longer kept (streams.keep_seconds); send the request again."),
     ),
     errors.ServerDraining: Failure("The server is shutting down.", _DRAINING, ("Retry-After",)),
     errors.ServerShutdown: Failure(

@@ -1,6 +1,6 @@
 """Requests and answers of OpenAI's routes, as the simulated model has them. Data only."""
 
-from service.docs.example_events import OPENAI_CUT, events
+from service.docs.example_events import OPENAI_CANCELLED, OPENAI_CUT, events
 from service.docs.schemas import Json
 
 CREATED = 1_795_251_851
@@ -115,8 +115,20 @@ CHAT_STREAMS: Json = {
     },
     "broken": {
         "summary": "One that broke off: an error, and no [DONE]",
-        "value": events(_chunk({"role": "assistant", "content": ""}), _chunk({"content": "This"}))
-        + OPENAI_CUT,
+        "value": events(
+            _chunk({"role": "assistant", "content": ""}), _chunk({"content": "This"}), end=OPENAI_CUT
+        ),
+    },
+}
+
+RESUMED_STREAMS: Json = {
+    "resumed": {
+        "summary": "With after=1: what came after the event 1",
+        "value": events(_chunk({"content": " is"}), _chunk({}, "stop"), "[DONE]", first=2),
+    },
+    "broken": {
+        "summary": "One that was cancelled: an error, and no [DONE]",
+        "value": events(_chunk({"content": "This"}), end=OPENAI_CANCELLED, first=1),
     },
 }
 

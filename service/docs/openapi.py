@@ -21,7 +21,7 @@ from service.docs.parts import HEADERS, KNOWN_PARAMETERS, LIMIT_HEADERS, MODEL_H
 from service.docs.route import Events, Route
 from service.docs.routes import ROUTES, TAGS
 from service.docs.schemas import Json, component_schemas, reference
-from service.docs.security import OPERATORS, SCHEMES, WITHOUT_KEY, Scopes, requirement
+from service.docs.security import OPERATORS, SCHEMES, TICKET_HOLDERS, WITHOUT_KEY, Scopes, requirement
 from service.errors import GatewayError
 from service.problems import Problem
 
@@ -36,6 +36,12 @@ and `sim-<tokens>-<ms>ms` streams that many tokens at that pace.
 
 EVENT_STREAM = "text/event-stream"
 CSV = "text/csv"
+
+EVENT_ID: Json = {
+    "description": "`X-Stream-ID`, a dash, and a number that counts from 0 without gaps: for `Last-Event-ID`.",
+    "type": "string",
+    "pattern": "^[A-Za-z0-9_-]{16,128}-[0-9]+$",
+}
 
 CSV_TEXT: Json = {
     "description": "The same as CSV (RFC 4180, UTF-8), a line for each entry of `data` below a head.",
@@ -95,17 +101,17 @@ def _operation(key: tuple[str, str], found: Json, route: Route, scopes: Scopes, 
         "operationId": route.name,
         "summary": route.summary,
         "description": " ".join(filter(None, (found.get("description", ""), route.description))),
-        "security": OPERATORS if route.for_operators else requirement(key, scopes),
+        "security": _security(key, route, scopes),
         "parameters": _parameters(found.get("parameters", []), route, key),
     }
     if "requestBody" in found:
         operation["requestBody"] = _request_body(found["requestBody"], route)
     responses = {
-        status: _success(answer, route, key)
+        status: _success(status, answer, route, key)
         for status, answer in found["responses"].items()
         if status < "300"
     }
-    kinds = _errors(route, key, has_body="requestBody" in found, asks_who=key in scopes)
+    kinds = _errors(route, key, has_body="requestBody" in found, asks_who=key in scopes or route.takes_ticket)
     for status, (name, response) in error_responses(kinds, anthropic=is_anthropic(path)).items():
         answers[name] = response
         responses[status] = {"$ref": f"#/components/responses/{name}"}
@@ -116,6 +122,12 @@ def _takes_key(key: tuple[str, str]) -> bool:
     """Whether `Idempotency-Key` means something at a route."""
     method, path = key
     return method == "post" and path.startswith("/v1/")
+
+
+def _security(key: tuple[str, str], route: Route, scopes: Scopes) -> list[Json]:
+    if route.takes_ticket:
+        return TICKET_HOLDERS
+    return OPERATORS if route.for_operators else requirement(key, scopes)
 
 
 def _errors(route: Route, key: tuple[str, str], *, has_body: bool, asks_who: bool) -> set[type[GatewayError]]:
@@ -136,6 +148,7 @@ def _parameters(found: list[Json], route: Route, key: tuple[str, str]) -> list[J
         names += [
             "traceparent",
             *(("anthropic-version", "anthropic-beta") if is_anthropic(key[1]) else ("openai-beta",)),
+            *(["X-Penstock-On-Disconnect"] if route.events else []),
         ]
     own = [_parameter(one) for one in found]
     return [*own, *({"$ref": f"#/components/parameters/{name}"} for name in names)]
@@ -152,20 +165,23 @@ def _request_body(found: Json, route: Route) -> Json:
     return {"required": route.needs_body, "content": content}
 
 
-def _success(found: Json, route: Route, key: tuple[str, str]) -> Json:
+def _success(status: str, found: Json, route: Route, key: tuple[str, str]) -> Json:
     names = ["X-Request-ID", *(("Idempotent-Replayed",) if _takes_key(key) else ())]
     names += [*MODEL_HEADERS, *LIMIT_HEADERS] if route.asks_model else []
     names += ["Link"] if route.csv else []
+    names += ["X-Stream-ID"] if route.events else []
+    names += route.headers
     answer = {
         "description": found["description"],
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
     }
-    content = _contents(found.get("content", {}), route)
+    # The framework gives an empty body a schema, that of `null`.
+    content = _contents(found.get("content", {}), route) if status != "204" else {}
     return answer | ({"content": content} if content else {})
 
 
 def _contents(found: Json, route: Route) -> Json:
-    """By media type. An answer without a body has none."""
+    """By media type."""
     content = {kind: _answer(body, route) for kind, body in found.items() if kind != EVENT_STREAM}
     if route.csv:
         content[CSV] = {"schema": CSV_TEXT, "examples": route.csv}
@@ -192,7 +208,7 @@ def _event_stream(events: Events) -> Json:
     event = {
         "title": "Event",
         "type": "object",
-        "properties": {"event": {"type": "string"}, "data": data},
+        "properties": {"id": EVENT_ID, "event": {"type": "string"}, "data": data},
         "required": ["data"],
     }
     text = {"title": "Text", "description": "The stream as it is sent.", "type": "string"}

@@ -37,7 +37,7 @@ SIMPLE_STREAMS: Json = {
     },
     "broken": {
         "summary": "One that broke off: an error, and no [DONE]",
-        "value": events({"token": "This"}) + OPENAI_CUT,
+        "value": events({"token": "This"}, end=OPENAI_CUT),
     },
 }
 

@@ -2,6 +2,9 @@
 
 from service.docs.schemas import Json, reference
 
+STREAM_ID = "q7Wc0aVn3xPeRk1TzHb8LdYp"
+"""Of the stream in all examples."""
+
 
 def _openai_limit(unit: str, limit: str) -> dict[str, Json]:
     """OpenAI's three headers for the tightest limit of requests or of tokens."""
@@ -61,6 +64,12 @@ HEADERS: dict[str, Json] = {
         "description": "The provider's own id of the request.",
         "schema": {"type": "string"},
         "example": "req_011CSHoEeqs5C35K2UUqR7Fy",
+    },
+    "X-Stream-ID": {
+        "description": "Of a stream: the name at which it can be read again, `GET /v1/streams/{stream_id}`. Each of its"
+        " events has an id that begins with it.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{16,128}$"},
+        "example": STREAM_ID,
     },
     "Retry-After": {
         "description": "Seconds after which asking again may help. Not where nobody knows.",
@@ -138,6 +147,30 @@ PARAMETERS: dict[str, Json] = {
         "allowEmptyValue": True,
         "schema": {"type": "string"},
     },
+    "X-Penstock-On-Disconnect": {
+        "name": "X-Penstock-On-Disconnect",
+        "in": "header",
+        "description": "What becomes of a stream when the last of its viewers leaves: `cancel` closes the provider at"
+        " once, `linger` after `streams.linger_seconds`, and `finish` lets it go on to its end. Without it"
+        " `streams.on_disconnect` counts. An answer that is no stream ends with its client, whatever this says.",
+        "schema": {"type": "string"},
+        "example": "finish",
+    },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "The id of the last event that you have: what follows it is sent. A browser sends this by itself,"
+        " and it counts before `after`. Without either the stream is sent from its start.",
+        "schema": {"type": "string"},
+        "example": f"{STREAM_ID}-1",
+    },
+    "after": {
+        "name": "after",
+        "in": "query",
+        "description": "The same as a number: that of the last event that you have.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 1,
+    },
     "anthropic-version": _passed_on("anthropic-version"),
     "anthropic-beta": _passed_on("anthropic-beta"),
     "openai-beta": _passed_on("openai-beta"),
@@ -163,6 +196,11 @@ KNOWN_PARAMETERS: dict[str, Json] = {
         "description": "The user, as keys and tokens name it. It may contain slashes, as they are or as `%2F`.",
         "schema": {"type": "string", "minLength": 1},
         "example": "ada",
+    },
+    "stream_id": {
+        "description": "The stream, as `X-Stream-ID` named it.",
+        "schema": {"type": "string", "minLength": 1},
+        "example": STREAM_ID,
     },
     "limit": {"schema": {"type": "integer", "minimum": 1}},
     "group_by": {"schema": {"type": "string", "enum": ["day", "model", "key"]}},

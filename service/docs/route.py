@@ -25,6 +25,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     which model answered, and how much of the caller's limits is left. events: beside a whole
     answer, or instead of one. csv: for `Accept: text/csv`. needs_body: false where the body that
     the route takes may be left out. for_operators: the route itself, not the application's guard, looks who is asking.
+    takes_ticket: the same, and a ticket will do. headers: further ones of its good answers. A route with events names
+    their stream.
     """
 
     tag: str
@@ -40,4 +42,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[type[GatewayError], ...] = ()
     asks_model: bool = False
     for_operators: bool = False
+    takes_ticket: bool = False
+    headers: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()

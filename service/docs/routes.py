@@ -7,6 +7,7 @@ from service.docs.admin_routes import ADMIN_ROUTES
 from service.docs.inference_routes import INFERENCE_ROUTES
 from service.docs.operating_routes import DOCUMENTATION_ROUTES, OPERATING_ROUTES
 from service.docs.route import Route
+from service.docs.stream_routes import STREAM_ROUTES
 from service.docs.usage_routes import USAGE_ROUTES
 
 TAGS = {
@@ -14,6 +15,8 @@ TAGS = {
     " that offers the operation, Anthropic's too.",
     "Anthropic": "For Anthropic's SDKs, in front of every provider. Errors have Anthropic's shape.",
     "Simple": "For apps without an SDK: one message in, one answer out.",
+    "Streams": "Every streamed answer can be read again, from any event on and by several at once, while it runs and for"
+    " `streams.keep_seconds` after its end, with the key that asked for it.",
     "Usage": "What requests used and cost, from the ledger: one row for every request that reached a provider. As JSON,"
     " or as CSV for `Accept: text/csv`.",
     "Administration": "For whoever hands out keys. Every route needs the admin key, or a key with the scope `admin`,"
@@ -24,6 +27,7 @@ TAGS = {
 
 ROUTES: dict[tuple[str, str], Route] = {
     **INFERENCE_ROUTES,
+    **STREAM_ROUTES,
     **USAGE_ROUTES,
     **ADMIN_ROUTES,
     **OPERATING_ROUTES,

@@ -14,7 +14,7 @@ from service.principal import Scope
 Scopes = Mapping[tuple[str, str], Scope | None]
 """By method and path, what a route asks of its caller; None: only to be known. Others are open to everybody."""
 
-SCHEMES: Json = {
+_KEYS: Json = {
     "bearer": {
         "type": "http",
         "scheme": "bearer",
@@ -28,10 +28,23 @@ SCHEMES: Json = {
         "description": "The same for Anthropic's clients. Where both are sent, `Authorization` counts.",
     },
 }
+
+SCHEMES: Json = _KEYS | {
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "For one stream, from `POST /v1/streams`, in the `url` of its answer: a browser's `EventSource`"
+        " sends no headers. It must first be used within 60 s, then serves until the stream is no longer kept.",
+    }
+}
 """For `components.securitySchemes`."""
 
-OPERATORS: list[Json] = [{name: [Scope.ADMIN.value]} for name in SCHEMES] + [{}]
+OPERATORS: list[Json] = [{name: [Scope.ADMIN.value]} for name in _KEYS] + [{}]
 """For routes that show more to operators, or that are theirs where a key is required."""
+
+TICKET_HOLDERS: list[Json] = [{name: []} for name in SCHEMES] + [{}]
+"""For a route that takes a ticket instead of a key."""
 
 WITHOUT_KEY: tuple[type[GatewayError], ...] = (errors.InvalidApiKey, errors.StoreUnavailable)
 """What a route adds that looks who is asking."""
@@ -42,6 +55,6 @@ def requirement(key: tuple[str, str], scopes: Scopes) -> list[Json]:
     if key not in scopes:
         return []
     scope = scopes[key]
-    shown = [{name: [] if scope is None else [scope.value]} for name in SCHEMES]
+    shown = [{name: [] if scope is None else [scope.value]} for name in _KEYS]
     # Nobody administers without a key, not even an open server.
     return shown if scope is Scope.ADMIN else [*shown, {}]

@@ -43,6 +43,11 @@ async def identify(gatekeeper: Gatekeeper, context: RequestContext) -> Principal
     return found
 
 
+def owner_of(gatekeeper: Gatekeeper, principal: Principal) -> str:
+    """Whose the caller's streams and answers are: its key's, or everybody's where no key is needed."""
+    return principal.key_id if gatekeeper.required else ""
+
+
 def permit(principal: Principal, access: object) -> None:
     """Let the caller pass, or raise PermissionDenied. access: what its handler asks."""
     if access is not None and access not in principal.scopes:

@@ -36,6 +36,12 @@ def client_address(peer: str, forwarded_for: str, trusted: tuple[Network, ...]) 
     return _told_apart(found)
 
 
+def is_trusted(peer: str, trusted: tuple[Network, ...]) -> bool:
+    """Whether what `peer` says of a request's origin may be believed."""
+    found = _parse(peer)
+    return found is not None and _is_trusted(found, trusted)
+
+
 def _parse(text: str) -> Address | None:
     """An address, with or without a port; an IPv4 one that is written as IPv6 is IPv4."""
     bare = text[1:].partition("]")[0] if text.startswith("[") else text

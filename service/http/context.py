@@ -35,6 +35,7 @@ class CutReason(Enum):
     CLIENT_GONE = "client_abort"
     BODY_TIMEOUT = "body_timeout"
     SHUTDOWN = "server_shutdown"
+    TOO_SLOW = "too_slow"
 
 
 class RequestContext:
@@ -148,9 +149,17 @@ class RequestContext:
         if self._late:
             self._watch_client()
 
+    def answered(self) -> None:
+        """The client has its answer, and what the task does from now on is not for it: its leaving means nothing."""
+        self.lingers = True
+        self._stop_watching()
+
     def close(self) -> None:
         """The request is over: no timer and no watch outlives it."""
         self.open = False
+        self._stop_watching()
+
+    def _stop_watching(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         if self._watch is not None:
@@ -168,6 +177,8 @@ class RequestContext:
     def grace_over(self) -> None:
         """It takes long: look whether the client is still there, or how long its body may take."""
         self._late = True
+        if self.lingers:
+            return
         if self.body_read:
             self._watch_client()
         else:

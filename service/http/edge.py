@@ -50,6 +50,8 @@ MAX_ADDRESSES = 10_000
 MAX_REMEMBERED_CHARACTERS = 200
 """Of an `X-Forwarded-For` that is remembered: some proxies. A caller may send 30 KB of them."""
 
+BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE"})
+
 
 PASSED_ON = {
     b"anthropic-version": "anthropic-version",
@@ -182,6 +184,9 @@ class Edge:
             body_timeout_seconds=self._server.body_timeout_seconds,
             idempotency_key=head.idempotency_key,
         )
+        if not head.content_length and scope["method"] in BODILESS_METHODS:
+            # Nobody waits for a body that isn't there; what comes next can only be the client's leaving.
+            context.body_complete()
         scope[SCOPE_KEY] = context
         patience = self._patience()
         patience.add(context)

@@ -35,6 +35,22 @@ class WholeReply(GatewayReply):
         await context.send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
+class EmptyReply(GatewayReply):
+    """A head alone; 204: there is nothing (more) to say."""
+
+    __slots__ = ("_context", "_headers", "_status")
+
+    def __init__(self, context: RequestContext, headers: Headers, status: int = 204) -> None:
+        self._context = context
+        self._headers = headers
+        self._status = status
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._context.send(self._context.start_message(self._status, self._headers))
+        await self._context.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
 class StreamedReply(GatewayReply):
     """A stream: `run` writes it to a viewer; what it raises before the first byte is a plain answer."""
 

@@ -7,7 +7,7 @@ awaited by `flush`, so the same code then pulls. A test fails if Granian changes
 """
 
 import asyncio
-from collections.abc import Awaitable
+from typing import Protocol
 
 from service.http.context import CutReason, Headers, Message, RequestContext
 from service.wire.sse import HEARTBEAT
@@ -21,8 +21,21 @@ EVENT_STREAM_HEADERS: Headers = [
 ]
 
 
+class Drivable(Protocol):
+    """As much of a stream (`service.streams.stream`) as the client's end needs."""
+
+    @property
+    def headers(self) -> Headers:
+        """For the answer's head."""
+
+    async def drive(self, viewer: "Viewer") -> None:
+        """Send it to its first viewer, and stay until it is over."""
+
+
 class Viewer:
     """One client reading one stream."""
+
+    commits_early = True
 
     __slots__ = (
         "_context",
@@ -43,7 +56,7 @@ class Viewer:
         self._send = context.send
         self._heartbeat_seconds = heartbeat_seconds
         self._held: list[bytes] = []
-        self._waiting: Awaitable[None] | None = None
+        self._waiting: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wrote_at = 0.0
         self._ended = False
@@ -58,6 +71,12 @@ class Viewer:
     def behind(self) -> bool:
         """Whether the client takes nothing more for now."""
         return self._waiting is not None
+
+    async def attend(self, stream: Drivable) -> None:
+        """Read a stream that this request asked for, and drive it to its end."""
+        if not self.begun:
+            self.begin(stream.headers)
+        await stream.drive(self)
 
     def begin(self, headers: Headers) -> None:
         """Send the head with status 200, and keep the stream alive from now on."""
@@ -87,7 +106,8 @@ class Viewer:
     async def flush(self) -> None:
         """Wait until the client has taken all that was held."""
         while self._waiting is not None:
-            await self._waiting
+            # A request that is cut while it waits here may still have a goodbye to say behind these bytes.
+            await asyncio.shield(self._waiting)
             self._waiting = None
             if self._held:
                 data = b"".join(self._held)
@@ -102,16 +122,23 @@ class Viewer:
         self._context.survive()
         return True
 
+    def cut(self) -> None:
+        """End the request: its client is too slow."""
+        self._context.cut(CutReason.TOO_SLOW)
+
     def has_left(self) -> bool:
-        """Whether the request was cancelled because its client is gone; if so, it is cancelled no more.
+        """Whether the request was cancelled because its client is gone or was cut off; if so, it is cancelled no more.
 
         What is written from then on goes nowhere.
         """
-        if self._context.cut_reason is not CutReason.CLIENT_GONE:
+        if self._context.cut_reason not in {CutReason.CLIENT_GONE, CutReason.TOO_SLOW}:
             return False
         self._context.survive(lingers=True)
         self.close()
-        self._gone = True
+        if self._context.cut_reason is CutReason.TOO_SLOW and not self._ended:
+            # The request goes on, so nobody else closes the connection of a client that is still there.
+            self._push({"type": "http.response.body", "body": b"", "more_body": False})
+        self._gone = self._ended = True
         self._held.clear()
         self._waiting = None
         return True
@@ -127,7 +154,8 @@ class Viewer:
             return
         taken = self._send(message)
         if type(taken).__name__ != TAKEN:
-            self._waiting = taken
+            # Granian's awaitable is a future in asyncio's sense, so this makes no task of its own.
+            self._waiting = asyncio.ensure_future(taken)  # noqa: TID251 - see above; `flush` awaits it
 
     def _beat(self) -> None:
         wait_seconds = self._wrote_at + self._heartbeat_seconds - self._loop.time()

@@ -78,6 +78,13 @@ class IdempotencyService:
             if reply is not None:
                 return reply
 
+    async def over(self, claim_id: str) -> None:
+        """Return when the call of that claim is over, or was never made here."""
+        for running in self._running.values():
+            if running.claim.id == claim_id:
+                await running.outcome()
+                return
+
     async def _lead(
         self, claim: Claim, context: RequestContext, work: Callable[[], Awaitable[None]]
     ) -> GatewayReply | None:

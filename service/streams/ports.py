@@ -1,6 +1,7 @@
 """What a relay needs of others: translators, a viewer, a client's format. Pure."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Protocol
 
 import msgspec
@@ -13,6 +14,26 @@ Headers = list[tuple[bytes, bytes]]
 
 Watch = Callable[[Reader], GatewayError | None]
 """Asked after every read of a stream that something bounds: why it must end now, or None."""
+
+
+class OnDisconnect(StrEnum):
+    """What becomes of an answer that nobody reads any more."""
+
+    CANCEL = "cancel"
+    LINGER = "linger"
+    FINISH = "finish"
+
+
+class Absence(msgspec.Struct, frozen=True, gc=False):
+    """What a stream does without viewers.
+
+    linger_seconds: how long it waits for one to come back. first_viewer_seconds: how long for the first
+    one, where the request that made the stream is none.
+    """
+
+    policy: OnDisconnect
+    linger_seconds: float
+    first_viewer_seconds: float
 
 
 class Translator(Protocol):
@@ -51,11 +72,37 @@ class Viewer(Protocol):
     async def flush(self) -> None:
         """Wait until the client has taken all that was written."""
 
+    def cut(self) -> None:
+        """End the request: its client is too slow."""
+
     def outlives_cut(self) -> bool:
         """Whether a cancelled request may still say goodbye; if so, it is cancelled no more."""
 
     def has_left(self) -> bool:
         """Whether a cancelled request's client is gone; if so, it is cancelled no more, and writes go nowhere."""
+
+
+class Source(Protocol):
+    """Where a stream's events come from."""
+
+    def pause(self) -> None:
+        """Bring no more for now; a second time does nothing."""
+
+    def resume(self) -> None:
+        """Go on; does nothing where it is at work."""
+
+    def stop(self, error: GatewayError) -> None:
+        """End the stream with an error event, and let go of the provider at once."""
+
+
+class Outlet(Protocol):
+    """Where a relay's events go (`service.streams.stream`)."""
+
+    def publish(self, frames: list[bytes]) -> None:
+        """Events of the client's format, one by one."""
+
+    def finish(self, frames: list[bytes], error: GatewayError | None = None) -> None:
+        """The last ones, and the error that they tell of, if they do."""
 
 
 class Format(msgspec.Struct, frozen=True, gc=False):

@@ -1,11 +1,11 @@
-"""One provider's stream on its way to a client: decoded, metered, translated, framed, pushed.
+"""One provider's stream on its way to its clients: decoded, metered, translated, framed, pushed.
 
 The relay is the sink of an exchange, so it runs inside the read that brought the bytes: one read,
 one write, no queue, no task of its own. Until the first event nothing is promised: a fault then
 belongs to the attempt. From the first event on, a fault is an error event and the end.
 
-What a read brought becomes `frames`, one for each event of the client's format: an id line and a
-log of the stream join there.
+What a read brought becomes `frames`, one for each event of the client's format: the stream that they
+belong to (`service.streams.stream`) numbers them, keeps them and sends them on.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from time import monotonic
 
 import msgspec
 
-from service.errors import GatewayError
+from service.errors import GatewayError, StreamAbandoned
 from service.providers.base import (
     MAX_ANSWER_BYTES,
     MAX_EVENT_BYTES,
@@ -25,17 +25,17 @@ from service.providers.base import (
     Reader,
 )
 from service.providers.outcomes import error_of
-from service.streams.ports import Format, Headers, Translator, Viewer, Watch
+from service.streams.ports import Format, Outlet, Translator, Watch
 from service.wire import sse
 
-_DRAINED = GatewayError("Nobody reads this answer any more.")
+DRAINED = StreamAbandoned("Nobody was reading this answer any more, so it was cancelled.")
 
 
 class Relay:
-    """The sink for one attempt at a streamed answer.
+    """The sink for one attempt at a streamed answer, and from its first event on the source of a stream.
 
     ready: done at the first event, or with the fault that came before one. error, fault: why it
-    ended with an error event, if it did.
+    ended with an error event, if it did. drains: whether it is read on for its bill alone.
     """
 
     __slots__ = (
@@ -43,13 +43,12 @@ class Relay:
         "_decoder",
         "_error_body",
         "_format",
-        "_live",
         "_loop",
-        "_opening",
+        "_outlet",
         "_over",
-        "_viewer",
-        "_wake",
+        "_timer",
         "_watch",
+        "drains",
         "error",
         "exchange",
         "fault",
@@ -63,23 +62,22 @@ class Relay:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        viewer: Viewer,
+        outlet: Outlet,
         codec: Codec,
         reader: Reader,
         format: Format,
         watch: Watch | None = None,
     ) -> None:
         self._loop = loop
-        self._viewer = viewer
+        self._outlet = outlet
         self._codec = codec
         self._format = format
         self._decoder = sse.Decoder(MAX_EVENT_BYTES)
         self._error_body: list[bytes] | None = None
-        self._opening: list[bytes] = []
-        self._live = False
         self._over = False
+        self._timer: asyncio.TimerHandle | None = None
         self._watch = watch
-        self._wake: asyncio.Future[None] = loop.create_future()
+        self.drains = False
         self.reader = reader
         self.error: GatewayError | None = None
         self.exchange: Exchange | None = None
@@ -135,60 +133,39 @@ class Relay:
         else:
             self._give_up(fault)
 
-    def go_live(self, headers: Headers) -> None:
-        """The attempt is chosen: send the head (unless it went out early) and what came so far."""
-        self._live = True
-        if not self._viewer.begun:
-            self._viewer.begin(headers)
-        opening, self._opening = b"".join(self._opening), []
-        if self._over:
-            self._viewer.end(opening)
-        else:
-            self._viewer.write(opening)
-        self._mind_viewer()
+    def pause(self) -> None:
+        """Let the provider wait."""
+        if self.exchange is not None:
+            self.exchange.pause()
 
-    async def run(self) -> None:
-        """Return when the stream is over and the client has taken all of it. Whoever calls it aborts at the end."""
-        while not self._over or self._viewer.behind:
-            await self._wait()
-            await self._viewer.flush()
-            if not self._over and self.exchange is not None:
-                self.exchange.resume()
+    def resume(self) -> None:
+        """Let it go on."""
+        if self.exchange is not None:
+            self.exchange.resume()
 
-    async def drain(self, seconds: float, tokens: int) -> None:
-        """Read on for nobody: until the stream's end, for so long, or for so many tokens more."""
+    def drain(self, seconds: float, tokens: int) -> None:
+        """From now on read for nobody: to the stream's end, for so long, or for so many tokens more."""
+        self.drains = True
         watch, bound = self._watch, _brought(self.reader) + tokens
 
         def bounded(reader: Reader) -> GatewayError | None:
-            return _DRAINED if _brought(reader) > bound else watch and watch(reader)
+            return DRAINED if _brought(reader) > bound else watch and watch(reader)
 
         self._watch = bounded
-        timer = self._loop.call_later(seconds, self._finish, b"", None)
-        try:
-            if self.exchange is not None:
-                self.exchange.resume()
-            await self.run()
-        finally:
-            timer.cancel()
-            self.abort()
+        self._timer = self._loop.call_later(seconds, self.stop, DRAINED)
 
     def stop(self, error: GatewayError) -> None:
-        """End a live stream from our side, with an error event."""
+        """End the stream from our side, with an error event."""
         if not self._over:
-            self._finish(self._format.error_event(error), error)
+            self._finish([self._format.error_event(error)], error)
             self.abort()
 
     def abort(self) -> None:
-        """Close the provider's connection, if it still is at work, and write no more."""
+        """Close the provider's connection, if it still is at work, and bring no more."""
         self._over = True
-        self._viewer.close()
+        self._stop_timer()
         if self.exchange is not None:
             self.exchange.abort()
-
-    async def _wait(self) -> None:
-        if not self._over and not self._viewer.behind:
-            self._wake = self._loop.create_future()
-            await self._wake
 
     def _translate(self, chunk: bytes, frames: list[bytes]) -> None:
         """Append the frames that `chunk` completed; those before a fault stay valid."""
@@ -220,18 +197,19 @@ class Relay:
                 return
             self._begin()
         if fault is not None:
-            self.fault, error = fault, error_of(fault)
+            # The frames where it was raised hold this relay, and so the stream with all its events.
+            self.fault, error = fault.with_traceback(None), error_of(fault)
             frames.append(self._format.error_event(error))
-            self._finish(b"".join(frames), error)
+            self._finish(frames, error)
             self.abort()
         elif over:
             self._complete(frames)
         elif self._watch is not None and (reason := self._watch(self.reader)) is not None:
             frames.append(self._format.error_event(reason))
-            self._finish(b"".join(frames), reason)
+            self._finish(frames, reason)
             self.abort()
         elif frames:
-            self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+            self._outlet.publish(frames)
 
     def _begin(self) -> None:
         self.first_event_at = monotonic()
@@ -244,37 +222,22 @@ class Relay:
         for position, translator in enumerate(self._format.translators):
             owed = translator.close()
             self._encode(_through(self._format.translators[position + 1 :], owed), frames)
-        frames.append(self._format.end_mark(self.reader.done or bool(self._format.translators)))
-        self._finish(b"".join(frames), None)
+        if end_mark := self._format.end_mark(self.reader.done or bool(self._format.translators)):
+            frames.append(end_mark)
+        self._finish(frames, None)
         if self.exchange is not None:
             self.exchange.finish()
 
-    def _write(self, data: bytes) -> None:
-        if not self._live:
-            self._opening.append(data)
-            return
-        self._viewer.write(data)
-        self._mind_viewer()
-
-    def _mind_viewer(self) -> None:
-        """A client that is behind pauses the provider; `run` sees to the rest."""
-        if self._viewer.behind:
-            if self.exchange is not None:
-                self.exchange.pause()
-            self._signal()
-
-    def _finish(self, data: bytes, error: GatewayError | None) -> None:
+    def _finish(self, frames: list[bytes], error: GatewayError | None) -> None:
         self._over = True
+        self._stop_timer()
         self.error = error
-        if self._live:
-            self._viewer.end(data)
-        else:
-            self._opening.append(data)
-        self._signal()
+        self._outlet.finish(frames, error)
 
-    def _signal(self) -> None:
-        if not self._wake.done():
-            self._wake.set_result(None)
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _refuse(self, body: bytes) -> None:
         if 200 <= self.status < 300:

@@ -58,6 +58,15 @@ async def key_id(client: httpx.AsyncClient) -> str:
 
 
 @pytest.fixture
+async def stream_id(client: httpx.AsyncClient, key_id: str) -> str:
+    """A stream of the administrator's, which is over, from when keys were needed already."""
+    assert key_id
+    body = {"model": "sim", "messages": [{"role": "user", "content": "Hello!"}]}
+    found: str = (await client.post("/v1/streams", json=body)).json()["id"]
+    return found
+
+
+@pytest.fixture
 async def document(client: httpx.AsyncClient) -> Json:
     """The document that is served."""
     found: Json = (await client.get("/openapi.json")).json()

@@ -19,7 +19,7 @@ from tests.api.document import (
 
 
 async def test_every_documented_request_gets_the_documented_answer(
-    client: httpx.AsyncClient, document: Json, key_id: str
+    client: httpx.AsyncClient, document: Json, key_id: str, stream_id: str
 ) -> None:
     """Each example is sent; the answer's status, type, body and events fit what the document says."""
     for method, path, operation in operations(document):
@@ -28,7 +28,9 @@ async def test_every_documented_request_gets_the_documented_answer(
         (request,) = operation["requestBody"]["content"].values()
         status, documented = success(operation)
         for name, example in request["examples"].items():
-            answer = await client.request(method, filled(path, key_id), json=_quick(example["value"]))
+            answer = await client.request(
+                method, filled(path, key_id, stream_id), json=_quick(example["value"])
+            )
             assert str(answer.status_code) == status, (path, name, answer.text)
             kind = answer.headers["content-type"].partition(";")[0]
             body = documented["content"][kind]
@@ -45,13 +47,13 @@ def _quick(body: Json) -> Json:
 
 
 async def test_every_get_answers_as_documented(
-    client: httpx.AsyncClient, document: Json, key_id: str
+    client: httpx.AsyncClient, document: Json, key_id: str, stream_id: str
 ) -> None:
     """In each of its media types."""
     for method, path, operation in operations(document):
         if method == "get":
             for name, body in success(operation)[1]["content"].items():
-                answer = await client.get(filled(path, key_id), headers={"Accept": name})
+                answer = await client.get(filled(path, key_id, stream_id), headers={"Accept": name})
                 assert answer.status_code == 200, (path, answer.text)
                 assert answer.headers["content-type"].partition(";")[0] == name.partition(";")[0]
                 value = answer.json() if name == "application/json" else answer.text
@@ -152,14 +154,19 @@ async def test_errors_are_as_documented(
     ],
 )
 async def test_a_missing_key_is_answered_as_documented(
-    client: httpx.AsyncClient, document: Json, key_id: str, key: str | None, status: str
+    client: httpx.AsyncClient,
+    document: Json,
+    key_id: str,
+    stream_id: str,
+    key: str | None,
+    status: str,
 ) -> None:
     """On every route that asks for one; the others answer."""
     assert key_id
     headers = {} if key is None else {"x-api-key": key}
     del client.headers["Authorization"]
     for method, path, operation in operations(document):
-        answer = await client.request(method, filled(path, key_id), headers=headers)
+        answer = await client.request(method, filled(path, key_id, stream_id), headers=headers)
         if operation["security"] and status in operation["responses"] and path != "/readyz":
             assert str(answer.status_code) == status, path
             response = resolve(document, operation["responses"][status])

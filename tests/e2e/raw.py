@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tests.fakes.streams import whole_without_ids
+
 LIMIT_SECONDS = 10.0
 """For one read. Two busy cores are slow at times; a hang is longer."""
 
@@ -37,6 +39,11 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+
+    @property
+    def unnumbered(self) -> bytes:
+        """A stream's body without its events' ids, which are those of `X-Stream-ID` and count from 0 without gaps."""
+        return whole_without_ids(self.body, self.headers["x-stream-id"])
 
     @property
     def json(self) -> dict[str, object]:

@@ -23,6 +23,7 @@ from tests.fakes.faults import (
     TruncatedJson,
 )
 from tests.fakes.provider import FakeProvider
+from tests.fakes.streams import whole_without_ids
 
 CUT_503 = RawBytes((b'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\n{"error": {"mess',))
 
@@ -390,9 +391,10 @@ def test_a_broken_stream_is_asked_for_once(gateway: Gateway, up: FakeProvider, b
     up.script(behaviour)
     answer = ask(gateway, "backed", stream=True)
     assert answer.status_code == 200
-    *_, last = answer.text.removesuffix("\n\n").split("\n\n")
-    assert last.startswith('data: {"error":')
-    assert '"code":"provider_error"' in last
+    sent = whole_without_ids(answer.content, answer.headers["x-stream-id"])
+    *_, last = sent.removesuffix(b"\n\n").split(b"\n\n")
+    assert last.startswith(b'data: {"error":')
+    assert b'"code":"provider_error"' in last
     assert "[DONE]" not in answer.text and '"finish_reason":"stop"' not in answer.text
     assert answer.text.count('"error":{') == 1
     assert len(up.requests) == 1

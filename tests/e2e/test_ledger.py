@@ -59,7 +59,7 @@ def config(up: FakeProvider, more: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def gateway(start_gateway: StartGateway, provider: FakeProvider) -> Gateway:
-    return start_gateway(config(provider))
+    return start_gateway(config(provider, "[streams]\nlinger_seconds = 0.2"))
 
 
 @pytest.fixture
@@ -109,10 +109,13 @@ def send(gateway: Gateway, path: str, stream: bool, request_id: str, model: str 
     )
 
 
-def ask_for(path: str, stream: bool, request_id: str) -> bytes:
-    """The same request as bytes."""
+ON_DISCONNECT = b"X-Penstock-On-Disconnect: %b"
+
+
+def ask_for(path: str, stream: bool, request_id: str, *lines: bytes) -> bytes:
+    """The same request as bytes, with further header lines."""
     line = b"X-Request-ID: " + request_id.encode()
-    return request(b"POST", path.encode(), line, body=body_for(path, stream=stream))
+    return request(b"POST", path.encode(), line, *lines, body=body_for(path, stream=stream))
 
 
 def only_row(admin: Admin, request_id: str) -> dict[str, object]:
@@ -212,18 +215,18 @@ def test_a_stream_that_breaks(
     assert int(str(row["output_tokens"])) > 0 and int(str(row["input_tokens"])) > 0
 
 
+@pytest.mark.parametrize("policy", ["cancel", "linger"])
 @pytest.mark.parametrize(("path", "stream"), SURFACES)
 def test_a_client_that_leaves(
-    gateway: Gateway, up: FakeProvider, admin: Admin, path: str, stream: bool
+    gateway: Gateway, up: FakeProvider, admin: Admin, path: str, stream: bool, policy: str
 ) -> None:
-    """What was generated until then."""
-    request_id = f"gone{path.replace('/', '-')}{stream}"
-    gate = Gate()
-    gate.release(3)
-    said = Said("one two three four five six")
-    up.script(Answer(said=said, gate=gate) if stream else Answer(said=said, head_gate=Gate()))
+    """What was generated until then; a stream waits a little for its client to come back."""
+    request_id = f"gone{path.replace('/', '-')}{stream}{policy}"
+    # Longer than it waits, and never silent for as long as the provider may be.
+    said = Said("one two three four five six " * 8)
+    up.script(Answer(said=said, interval_seconds=0.1) if stream else Answer(said=said, head_gate=Gate()))
     with Peer(gateway.origin) as peer:
-        peer.send(ask_for(path, stream, request_id))
+        peer.send(ask_for(path, stream, request_id, ON_DISCONNECT % policy.encode()))
         if stream:
             peer.head()
             peer.body_until(b"one" if path != MESSAGES else b"message_start")
@@ -234,6 +237,19 @@ def test_a_client_that_leaves(
     assert int(str(row["input_tokens"])) > 0
     if stream and path != MESSAGES:
         assert int(str(row["output_tokens"])) > 0
+
+
+def test_a_stream_that_goes_on_without_its_client(gateway: Gateway, up: FakeProvider, admin: Admin) -> None:
+    """To its end, so the provider's own figures are the row's."""
+    said = Said("one two three four five six", input_tokens=9, output_tokens=6)
+    up.script(Answer(said=said, interval_seconds=0.1))
+    with Peer(gateway.origin) as peer:
+        peer.send(ask_for(CHAT, True, "alone", ON_DISCONNECT % b"finish"))
+        peer.head()
+        peer.body_until(b"one")
+    row = only_row(admin, "alone")
+    assert (row["outcome"], row["estimated"]) == ("complete", False)
+    assert (row["input_tokens"], row["output_tokens"]) == (9, 6)
 
 
 def test_a_killed_gateway(tmp_path: Path, up: FakeProvider) -> None:
@@ -297,7 +313,7 @@ def test_a_client_that_leaves_where_the_bill_is_wanted(tmp_path: Path, up: FakeP
             )
         )
         with Peer(gateway.origin) as peer:
-            peer.send(ask_for(CHAT, True, "drained"))
+            peer.send(ask_for(CHAT, True, "drained", ON_DISCONNECT % b"cancel"))
             peer.head()
             peer.body_until(b"one")
         admin = Admin(gateway)

@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from tests.e2e.admin import AUTH_TOML, Admin
 from tests.e2e.gateway import Gateway, model_toml, provider_toml
@@ -44,7 +45,8 @@ def test_a_stream_that_is_read_on_for_its_bill(tmp_path: Path, up: FakeProvider)
         gate.release(4)
         up.script(Answer(said=Said("one two three four five six"), gate=gate))
         with Peer(gateway.origin) as peer:
-            peer.send(request(b"POST", CHAT, body=msgspec.json.encode(STREAM)))
+            line = b"X-Penstock-On-Disconnect: cancel"
+            peer.send(request(b"POST", CHAT, line, body=msgspec.json.encode(STREAM)))
             peer.head()
             peer.body_until(b"one")
         gateway.send_signal(signal.SIGTERM)
@@ -52,6 +54,26 @@ def test_a_stream_that_is_read_on_for_its_bill(tmp_path: Path, up: FakeProvider)
         assert up.wait_closed(0)
         [row] = rows_after_a_restart(gateway, 1)
     assert row["outcome"] == "client_abort" and row["output_tokens"]
+
+
+@pytest.mark.parametrize("policy", ["linger", "finish"])
+def test_a_stream_without_its_client(tmp_path: Path, up: FakeProvider, policy: str) -> None:
+    """It waits for its client, or goes on without: the drain's end is its end, and it was cancelled by us."""
+    with Gateway(tmp_path) as gateway:
+        gateway.start(config(up, "[streams]\nlinger_seconds = 60"), KEY)
+        gate = Gate()
+        gate.release(4)
+        up.script(Answer(said=Said("one two three four five six"), gate=gate))
+        with Peer(gateway.origin) as peer:
+            line = b"X-Penstock-On-Disconnect: " + policy.encode()
+            peer.send(request(b"POST", CHAT, line, body=msgspec.json.encode(STREAM)))
+            peer.head()
+            peer.body_until(b"one")
+        gateway.send_signal(signal.SIGTERM)
+        assert gateway.wait(4.0) == 0
+        assert up.wait_closed(0)
+        [row] = rows_after_a_restart(gateway, 1)
+    assert row["outcome"] == "cancelled" and row["output_tokens"]
 
 
 def test_the_items_of_a_batch(tmp_path: Path, up: FakeProvider) -> None:

@@ -16,6 +16,7 @@ from tests.fakes.answers import Said
 from tests.fakes.behaviours import Answer, Json, Status
 from tests.fakes.faults import ErrorEvent, NoFinishReason, Reset
 from tests.fakes.provider import FakeProvider
+from tests.fakes.streams import whole_without_ids
 
 Event = dict[str, object]
 
@@ -49,10 +50,11 @@ def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
 def events_of(answer: httpx.Response) -> tuple[list[Event], bool]:
     """A stream's events, and whether `[DONE]` ended it."""
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    *blocks, nothing = answer.text.split("\n\n")
-    assert nothing == ""
-    data = [block.removeprefix("data: ") for block in blocks]
-    done = data[-1] == "[DONE]"
+    sent = whole_without_ids(answer.content, answer.headers["x-stream-id"])
+    *blocks, nothing = sent.split(b"\n\n")
+    assert nothing == b""
+    data = [block.removeprefix(b"data: ") for block in blocks]
+    done = data[-1] == b"[DONE]"
     return [msgspec.json.decode(one, type=Event) for one in (data[:-1] if done else data)], done
 
 

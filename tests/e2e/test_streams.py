@@ -16,6 +16,7 @@ from tests.fakes.behaviours import Answer, Behaviour, Html, Status, finish, stre
 from tests.fakes.connection import Exchange
 from tests.fakes.gate import Gate
 from tests.fakes.provider import FakeProvider
+from tests.fakes.streams import whole_without_ids, without_ids
 
 CONFIG = """
 [[providers]]
@@ -162,14 +163,14 @@ def test_events_are_passed_on_one_by_one(
 ) -> None:
     up.script(faults.RawEvents(pieces))
     reply = ask_stream(gateway)
-    assert (reply.status, reply.body) == (200, expected)
+    assert (reply.status, reply.unnumbered) == (200, expected)
 
 
 def test_torn_characters_arrive_whole(gateway: Gateway, up: FakeProvider) -> None:
     """UTF-8 split anywhere makes no difference."""
     torn = faults.TornWrites()
     up.script(torn, Answer(said=torn.said))
-    assert ask_stream(gateway).body == ask_stream(gateway).body
+    assert ask_stream(gateway).unnumbered == ask_stream(gateway).unnumbered
 
 
 def test_the_head_says_what_it_is(gateway: Gateway, up: FakeProvider) -> None:
@@ -195,11 +196,11 @@ def test_nothing_is_held_back(gateway: Gateway, up: FakeProvider) -> None:
         gate.release()
         assert peer.head()[0] == 200
         chunks = peer.chunks()
-        assert next(chunks) == event(TOKEN)
+        assert without_ids(next(chunks)) == event(TOKEN)
         gate.release()
-        assert next(chunks) == event(TOKEN)
+        assert without_ids(next(chunks)) == event(TOKEN)
         gate.open()
-        assert b"".join(chunks) == event(END) + DONE
+        assert without_ids(b"".join(chunks)) == event(END) + DONE
 
 
 @pytest.mark.parametrize("path", [pytest.param(CHAT, id="chat"), pytest.param(MESSAGES, id="messages")])
@@ -231,7 +232,7 @@ def test_what_breaks_in_the_middle_is_an_error_event(
     request_id = f"mid-{path[-4:]}-{type(behaviour).__name__}-{id(behaviour)}"
     reply = ask_stream(gateway, path, request_id=request_id.encode())
     assert reply.status == 200
-    *good, last = events_in(reply.body)
+    *good, last = events_in(reply.unnumbered)
     assert good
     assert b'"error":{' not in b"".join(good)
     assert b"[DONE]" not in reply.body
@@ -250,7 +251,7 @@ def test_an_error_event_of_anthropics_dialect(gateway: Gateway, up: FakeProvider
     """Passed through its own dialect it is still `event: error`, and message_stop never comes."""
     up.script(faults.ErrorEvent(after=4, type="overloaded_error", message="Overloaded"))
     reply = ask_stream(gateway, MESSAGES, "c")
-    *good, last = events_in(reply.body)
+    *good, last = events_in(reply.unnumbered)
     assert good[0].startswith(b"event: message_start\n")
     assert last.startswith(b"event: error\ndata: {")
     data = msgspec.json.decode(last.partition(b"data: ")[2])
@@ -301,7 +302,7 @@ def test_a_second_attempt_leaves_no_trace_of_the_first(
 ) -> None:
     up.script(behaviour, faults.RawEvents((GOOD,)))
     reply = ask_stream(gateway)
-    assert (reply.status, reply.body, reply.headers["x-penstock-attempts"]) == (200, GOOD, "2")
+    assert (reply.status, reply.unnumbered, reply.headers["x-penstock-attempts"]) == (200, GOOD, "2")
 
 
 def test_an_event_of_a_megabyte_passes(gateway: Gateway, up: FakeProvider) -> None:
@@ -327,11 +328,11 @@ def test_heartbeats_fill_a_silence(hasty: Gateway, up: FakeProvider) -> None:
         }
         assert peer.body_until(b"\n\n").startswith(b":")
         gate.release()
-        peer.body_until(event(TOKEN))
+        assert without_ids(peer.body_until(b'"content":"a"')).endswith(event(TOKEN))
         assert peer.body_until(b"\n\n").startswith(b":")
         gate.open()
         rest = b"".join(peer.chunks())
-    assert events_in(rest) == [b"data: " + END, b"data: [DONE]"]
+    assert events_in(without_ids(rest)) == [b"data: " + END, b"data: [DONE]"]
 
 
 @pytest.mark.parametrize(
@@ -351,7 +352,7 @@ def test_a_failure_behind_an_early_head_is_an_error_event(
         peer.send(request(b"POST", path.encode(), body=body_for(path)))
         assert peer.head()[0] == 200
         gate.open()
-        (only,) = events_in(b"".join(peer.chunks()))
+        (only,) = events_in(without_ids(b"".join(peer.chunks())))
     assert only.startswith(begins)
     assert error_in(only)["code"] == "provider_rate_limited"
     assert len(up.requests) == 2
@@ -366,7 +367,7 @@ def test_a_fallback_works_behind_an_early_head(hasty: Gateway, up: FakeProvider)
         assert peer.head()[0] == 200
         gate.open()
         body = b"".join(peer.chunks())
-    assert b"\n\n".join(events_in(body)) + b"\n\n" == GOOD
+    assert b"\n\n".join(events_in(without_ids(body))) + b"\n\n" == GOOD
     assert [asked.json["model"] for asked in up.requests] == ["first", "x"]
 
 
@@ -377,7 +378,8 @@ def test_a_slow_reader_pauses_the_provider(gateway: Gateway, up: FakeProvider) -
     before = resident_bytes(gateway)
     with Peer(gateway.base_url, receive_buffer_bytes=65536) as peer:
         peer.send(request(body=body_for(CHAT)))
-        assert peer.head()[0] == 200
+        status, headers = peer.head()
+        assert status == 200
         chunks = peer.chunks()
         got = next(chunks)
         assert not up.wait_answered(0, timeout_seconds=1.0)
@@ -390,7 +392,7 @@ def test_a_slow_reader_pauses_the_provider(gateway: Gateway, up: FakeProvider) -
         event({"choices": [{"index": 0, "delta": {"content": f"{number} {filler}"}}]})
         for number in range(count)
     ]
-    assert got == b"".join(expected) + event(END) + DONE
+    assert whole_without_ids(got, headers["x-stream-id"]) == b"".join(expected) + event(END) + DONE
     assert resident_bytes(gateway) - before < 15_000_000
 
 
@@ -401,7 +403,7 @@ def test_a_slow_reader_still_learns_of_a_cut(gateway: Gateway, up: FakeProvider)
         peer.send(request(body=body_for(CHAT)))
         assert peer.head()[0] == 200
         up.wait_answered(0, timeout_seconds=0.5)
-        *good, last = events_in(b"".join(peer.chunks()))
+        *good, last = events_in(without_ids(b"".join(peer.chunks())))
     assert len(good) == 500
     assert error_in(last)["code"] == "provider_error"
 

@@ -34,6 +34,7 @@ from service.providers.base import Codec, Operation, Provider
 from service.providers.openai import OpenAICodec
 from service.providers.registry import KINDS
 from service.streams.ports import Translator
+from service.streams.registry import StreamRegistry
 from service.telemetry.facts import Facts
 from service.wire import strict
 from service.wire.anthropic import MessagesRequest
@@ -41,6 +42,7 @@ from service.wire.openai import ChatCompletionRequest, CompletionRequest, Embedd
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger
 from tests.fakes.ledger_sums import LedgerSums
+from tests.fakes.streams import stream_registry
 from tests.fakes.upstream import JSON, End, Head, Script, ScriptedUpstream
 
 ANYONE = Principal(scopes=USER_SCOPES)
@@ -106,6 +108,7 @@ class Kitchen:
     clock: FakeClock
     ledger: FakeLedger
     limits: MemoryLimitStore
+    registry: StreamRegistry
 
     @property
     def calls(self) -> list[tuple[str, float]]:
@@ -156,11 +159,17 @@ def kitchen(
         began_at=clock.now(),
         on_alert=lambda meter, window_start, spent: None,
     )
+    registry = stream_registry(
+        keep_seconds=streams.keep_seconds,
+        max_bytes_per_stream=streams.max_bytes_per_stream,
+        max_bytes_total=streams.max_bytes_total,
+    )
     service = ChatService(
         catalog=catalog,
         providers=providers,
         retries=retries,
         streams=streams,
+        registry=registry,
         usage=usage,
         accounts=Accounts(
             limits=LimitService(limits, store, NoOverrides()),
@@ -172,7 +181,7 @@ def kitchen(
         clock=clock,
         draw=lambda: 0.0,
     )
-    return Kitchen(service, upstreams, clock, ledger, store)
+    return Kitchen(service, upstreams, clock, ledger, store, registry)
 
 
 def order(

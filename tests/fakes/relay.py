@@ -12,7 +12,9 @@ from service.providers.base import Clocks, Codec, Operation, UpstreamRequest
 from service.providers.openai import OpenAICodec
 from service.streams.ports import Format, Translator
 from service.streams.relay import Relay
+from service.streams.stream import Stream
 from service.wire import sse
+from tests.fakes.streams import LINGERING, stream_registry
 from tests.fakes.upstream import Head, ScriptedExchange, Step
 from tests.fakes.viewer import MemoryViewer
 
@@ -44,17 +46,24 @@ class Rig:
     relay: Relay
     exchange: ScriptedExchange
     viewer: MemoryViewer
+    stream: Stream
 
     async def first_event(self) -> None:
         """Until the attempt counts as answered; raises what came instead."""
         await self.relay.ready
 
     async def watch(self) -> bytes:
-        """The stream as a client sees it, from its first event to its end."""
-        await self.relay.ready
-        self.relay.go_live([(b"x-penstock-model", b"fast")])
-        await self.relay.run()
+        """The stream as a client sees it, from its first event to its end, without the events' ids."""
+        await (await self.go_live())
         return self.viewer.received
+
+    async def go_live(self) -> asyncio.Task[None]:
+        """From its first event on; the task is done when the client has it all."""
+        await self.relay.ready
+        self.stream.go_live([(b"x-penstock-model", b"fast")], self.relay)
+        task = asyncio.ensure_future(self.viewer.attend(self.stream))
+        await asyncio.sleep(0)
+        return task
 
 
 def rig(
@@ -71,10 +80,11 @@ def rig(
     look = Format(
         translators(), surface.end_mark, lambda error: surface.error_event(error, request_id="req_1")
     )
-    relay = Relay(asyncio.get_running_loop(), viewer, CODECS[codec], reader, look)
+    stream = stream_registry().make("", LINGERING, lambda: None, dialect="openai")
+    relay = Relay(asyncio.get_running_loop(), stream, CODECS[codec], reader, look)
     script = steps if head is None else (head, *steps)
     relay.exchange = exchange = ScriptedExchange(script, REQUEST, relay, CLOCKS, fresh=False)
-    return Rig(relay, exchange, viewer)
+    return Rig(relay, exchange, viewer, stream)
 
 
 def last_error(received: bytes) -> dict[str, object]:

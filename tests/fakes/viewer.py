@@ -3,14 +3,18 @@
 import asyncio
 
 from service.streams.ports import Headers
+from service.streams.stream import Stream
+from tests.fakes.streams import ids_off
 
 
 class MemoryViewer:
     """A `service.streams.relay.Viewer` that keeps what it is sent.
 
-    writes: what reached the client, one entry for each write. survives: it may still be told why
+    writes: what reached the client, one entry for each write, without the events' ids; sent: with them. survives: it may still be told why
     when its request is cut (the server shuts down). leaves: its request is cut because it is gone.
     """
+
+    commits_early = True
 
     def __init__(self, *, survives: bool = False, leaves: bool = False) -> None:
         self._survives = survives
@@ -21,9 +25,11 @@ class MemoryViewer:
         self._ending = False
         self.head: Headers | None = None
         self.writes: list[bytes] = []
+        self.sent = b""
         self.ended = False
         self.closed = False
         self.most_held_bytes = 0
+        self.task: asyncio.Task[None] | None = None
 
     @property
     def received(self) -> bytes:
@@ -53,6 +59,12 @@ class MemoryViewer:
         """The client reads as fast as it is sent to."""
         self._stuck = False
         self.take()
+
+    async def attend(self, stream: Stream) -> None:
+        """Read a stream of one's own, and drive it."""
+        if not self.begun:
+            self.begin(stream.headers)
+        await stream.drive(self)
 
     def begin(self, headers: Headers) -> None:
         """Send the head; a second one would be an answer inside an answer."""
@@ -88,6 +100,12 @@ class MemoryViewer:
                 self._push(data)
         self.ended = self._ending
 
+    def cut(self) -> None:
+        """The task that reads for it is cancelled, and the client is gone."""
+        self._leaves = True
+        assert self.task is not None
+        self.task.cancel()
+
     def has_left(self) -> bool:
         """If so, the task's cancellation is taken back, and no write reaches anybody."""
         task = asyncio.current_task()
@@ -112,6 +130,7 @@ class MemoryViewer:
 
     def _push(self, data: bytes) -> None:
         if data and not self._gone:
-            self.writes.append(data)
+            self.writes.append(ids_off(data))
+            self.sent += data
         if self._stuck:
             self._room = asyncio.get_running_loop().create_future()

@@ -75,6 +75,7 @@ async def test_a_stream_comes_through_with_its_facts() -> None:
     viewer = await watched(made, call)
     assert viewer.received == SEEN and viewer.ended
     assert names(viewer) == [
+        b"x-stream-id",
         b"x-penstock-model",
         b"x-penstock-target",
         b"x-penstock-attempts",
@@ -191,7 +192,7 @@ async def test_a_head_that_went_early_names_the_alias_alone_and_the_answer_follo
     await asyncio.sleep(0.2)
     assert (held, viewer.begun, viewer.received) == (False, True, b"")
     await task
-    assert viewer.received == SEEN and viewer.head == [(b"x-penstock-model", b"fast")]
+    assert viewer.received == SEEN and names(viewer) == [b"x-stream-id", b"x-penstock-model"]
 
 
 @virtual_time
@@ -241,7 +242,7 @@ async def test_no_head_goes_early_once_it_is_decided() -> None:
     """Neither after the first event, nor after a failure."""
     late: Script = [OK, chunk("Hi"), Pause(20.0), STOP, DONE]
     viewer = await watched(kitchen({"a": [late]}, streams=EARLY), order(stream=True))
-    assert len(names(viewer)) == 4
+    assert len(names(viewer)) == 5
     failed = MemoryViewer()
     with pytest.raises(ProviderRejected):
         await kitchen({"a": [refused(400)]}, streams=EARLY).service.stream(order(stream=True), failed)

@@ -36,7 +36,10 @@ WHOLE = [
 async def test_a_complete_stream_ends_with_its_mark(steps: Sequence[Step], expected: bytes) -> None:
     made = rig(*steps)
     assert await made.watch() == expected
-    assert made.viewer.ended and made.viewer.head == [(b"x-penstock-model", b"fast")]
+    assert made.viewer.ended and made.viewer.head == [
+        (b"x-stream-id", made.stream.id.encode()),
+        (b"x-penstock-model", b"fast"),
+    ]
     assert made.relay.error is None and made.relay.fault is None
     assert made.exchange.began and made.exchange.closes == 0
 
@@ -65,12 +68,11 @@ async def test_one_read_is_one_write() -> None:
     """Nothing is held back, and nothing is sent piece by piece."""
     made = rig(chunk("a"), chunk("b") + chunk("c"), chunk("d")[:9], chunk("d")[9:] + STOP, DONE)
     await made.first_event()
-    made.relay.go_live([])
-    await made.relay.run()
+    await (await made.go_live())
     assert made.viewer.writes == [chunk("a") + chunk("b") + chunk("c") + chunk("d") + STOP + DONE]
     live = rig(chunk("a"))
     await live.first_event()
-    live.relay.go_live([])
+    await live.go_live()
     live.exchange.then(chunk("b") + chunk("c"), chunk("d")[:9], chunk("d")[9:] + STOP, DONE)
     assert live.viewer.writes == [chunk("a"), chunk("b") + chunk("c"), chunk("d") + STOP, DONE]
 
