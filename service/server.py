@@ -4,6 +4,7 @@ It imports neither the web framework nor the application, which only the workers
 some 40 MB less at rest.
 """
 
+import asyncio
 import errno
 import os
 import resource
@@ -15,8 +16,10 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
+from time import monotonic, sleep
 
+import granian._signals as granian_signals
+from granian._granian import WorkerSignal
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
@@ -29,6 +32,8 @@ MAX_CONNECTIONS = 16_384
 
 MAX_HEAD_BYTES = 128 * 1024
 """What the HTTP parser holds before it answers 431 by itself; the application stops at 32 KB."""
+
+NOTED_SECONDS = 0.002
 
 KILL_MARGIN_SECONDS = 5
 """After the drain's own limit, for streams' farewells and the services' close."""
@@ -74,6 +79,9 @@ class Server(MPServer):
         deadline_at = monotonic() + self.drain_seconds + KILL_MARGIN_SECONDS
         for worker in self.wrks:
             worker.inner.join(max(0.0, deadline_at - monotonic()))
+            # Another thread of Granian's may have taken its exit status, and not noted it yet.
+            while worker.inner.is_alive() and monotonic() < deadline_at:
+                sleep(NOTED_SECONDS)
         self.interrupt_signal = True
         self.main_loop_interrupt.set()
 
@@ -137,9 +145,36 @@ def _address(host: str) -> str:
 def _load(
     settings: Settings, readable_logs: bool, metrics_directory: Path | None
 ) -> Callable[..., Awaitable[None]]:
+    """In the worker, before Granian asks for the event that ends it."""
     from service.worker import load_app
 
-    return load_app(settings, readable_logs, metrics_directory, _stop_listening)
+    leaving = _Leaving()
+    granian_signals.set_loop_signals = leaving.listen
+    return load_app(settings, readable_logs, metrics_directory, _stop_listening, leaving.leave)
+
+
+class _Leaving:
+    """Has Granian end a worker: drop its idle connections, close the application, leave the loop.
+
+    Its event must be set once only. A second time blocks for good, with the loop's thread in it, and
+    Granian's own handler sets it at each signal: a supervisor that signals a whole group would hang it.
+    """
+
+    def __init__(self) -> None:
+        self._event = WorkerSignal()
+        self._left = False
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> WorkerSignal:
+        """In the place of Granian's function of the same purpose."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.leave)
+        return self._event
+
+    def leave(self) -> None:
+        """End it now; a second time does nothing."""
+        if not self._left:
+            self._left = True
+            self._event.set()
 
 
 def _stop_listening() -> None:

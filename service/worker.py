@@ -1,8 +1,8 @@
 """What a worker process owes the one that started it: to stop in order, and never to outlive it.
 
-The main process says "stop" with SIGUSR1. From then on all is decided here: when the listener
-closes, what requests on kept connections get, how long running ones may take; SIGTERM, by which
-the server drops its idle connections and ends, comes last, from the worker to itself.
+The main process says "stop" with SIGUSR1, a supervisor that signals a whole group with SIGTERM. From
+then on all is decided here: when the listener closes, what requests on kept connections get, how long
+running ones may take; last the server is told to drop its idle connections and end.
 """
 
 import asyncio
@@ -26,23 +26,21 @@ ORPHAN_CHECK_SECONDS = 0.5
 IDLE_CHECK_SECONDS = 0.05
 """How soon a draining worker notices that nothing runs any more."""
 
-LEAVE_AGAIN_SECONDS = 1.0
-"""After so long without an end the server is told to stop once more."""
-
 
 def load_app(
     settings: Settings,
     readable_logs: bool,
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
+    leave: Callable[[], None],
 ) -> Edge:
     """The application of one worker, as the server wants it.
 
     metrics_directory: where several workers leave their numbers; None for a single one.
-    stop_listening: refuses new connections from then on, and leaves the others alone.
+    stop_listening: refuses new connections from then on, and leaves the others alone. leave: ends the server.
     """
     logs.configure(readable=readable_logs)
-    app = create_app(settings, partial(_open_worker, metrics_directory, stop_listening))
+    app = create_app(settings, partial(_open_worker, metrics_directory, stop_listening, leave))
     _spare_the_collector()
     return app
 
@@ -61,12 +59,13 @@ def _spare_the_collector() -> None:
 async def _open_worker(
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
+    leave: Callable[[], None],
     settings: Settings,
     edge: Edge,
     routes: frozenset[str],
 ) -> AsyncIterator[Services]:
     async with open_services(settings, edge, routes, metrics_directory) as services:
-        duties = _Duties(settings, edge, stop_listening)
+        duties = _Duties(settings, edge, stop_listening, leave)
         try:
             yield services
         finally:
@@ -76,14 +75,22 @@ async def _open_worker(
 class _Duties:
     """Signal handlers and the watch on the parent, for one worker's life."""
 
-    def __init__(self, settings: Settings, edge: Edge, stop_listening: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        edge: Edge,
+        stop_listening: Callable[[], None],
+        leave: Callable[[], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._server = settings.server
         self._edge = edge
         self._stop_listening = stop_listening
+        self._leave = leave
         self._stopping = False
         self._parent = os.getppid()
-        self._loop.add_signal_handler(signal.SIGUSR1, self._stop)
+        for number in (signal.SIGUSR1, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._stop)
         # A terminal's Ctrl-C reaches every process; the main one decides what it means.
         self._loop.add_signal_handler(signal.SIGINT, _ignore)
         self._timers = [self._loop.call_later(ORPHAN_CHECK_SECONDS, self._check_parent)]
@@ -113,9 +120,7 @@ class _Duties:
         if self._edge.busy:
             self._timers.append(self._loop.call_later(IDLE_CHECK_SECONDS, self._leave_when_idle))
         else:
-            os.kill(os.getpid(), signal.SIGTERM)
-            # Seen once in some hundred stops of a busy machine: the server missed it. `end` calls this off.
-            self._timers.append(self._loop.call_later(LEAVE_AGAIN_SECONDS, self._leave_when_idle))
+            self._leave()
 
     def _check_parent(self) -> None:
         if os.getppid() == self._parent:
@@ -123,7 +128,7 @@ class _Duties:
             return
         self._edge.drain()
         self._stop()
-        os.kill(os.getpid(), signal.SIGTERM)
+        self._leave()
 
 
 def _ignore() -> None:

@@ -18,6 +18,7 @@ from tests.fakes.answers import DONE
 from tests.fakes.behaviours import Answer
 from tests.fakes.gate import Gate
 from tests.fakes.provider import FakeProvider
+from tests.fakes.streams import without_ids
 
 CHAT = "/v1/chat/completions"
 MESSAGES = "/v1/messages"
@@ -101,14 +102,20 @@ def test_a_running_whole_answer_finishes(gateway: Gateway, up: FakeProvider) -> 
     assert gateway.wait() == 0
 
 
-def test_ctrl_c_reaches_everyone_and_still_drains(gateway: Gateway, up: FakeProvider) -> None:
-    """A terminal sends SIGINT to the workers too."""
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGINT, id="a-terminals"), pytest.param(signal.SIGTERM, id="a-supervisors")],
+)
+def test_a_signal_to_everyone_still_drains(
+    gateway: Gateway, up: FakeProvider, number: signal.Signals
+) -> None:
+    """To the workers too, whose server must be told to end once only."""
     gate = Gate()
     gate.release(2)
     up.script(Answer(gate=gate))
     with Peer(start(gateway, up)) as peer:
         begin_stream(peer)
-        os.killpg(gateway.pid, signal.SIGINT)
+        os.killpg(gateway.pid, number)
         assert eventually(lambda: refuses(gateway))
         gate.open()
         assert b"".join(peer.chunks()).endswith(DONE)
@@ -131,7 +138,7 @@ def test_a_stream_at_the_deadline_is_told(
         begin_stream(peer, path)
         gateway.send_signal(signal.SIGTERM)
         rest = b"".join(peer.chunks())
-    last = rest.removesuffix(b"\n\n").split(b"\n\n")[-1]
+    last = without_ids(rest).removesuffix(b"\n\n").split(b"\n\n")[-1]
     assert last.startswith(begins)
     assert b'"code":"server_shutdown"' in last
     assert b"[DONE]" not in rest
