@@ -24,6 +24,9 @@ port = {port}
 workers = 1
 drain_seconds = 1
 
+[timeouts]
+idle_seconds = 600
+
 [[providers]]
 name = "up"
 kind = "openai"

@@ -1,8 +1,9 @@
-"""The client's verdict on one answer: every token, in order, and the end. No socket.
+"""The client's verdict on one stream: every token, in order, and the end. No socket.
 
 Written apart from the gateway's own decoder, so that no mistake is shared with what it judges.
 It reads the lines that OpenAI's and Anthropic's servers send (LF or CRLF, one `data:` line per
-event, `id:` and comment lines passed over), not the whole standard.
+event, comment lines passed over), not the whole standard. Events have ids all or none: a relay adds
+none, the gateway `id: <stream>-<n>` to each, n counting from 0 without gaps.
 """
 
 import functools
@@ -24,6 +25,19 @@ def order_fault(seen: list[int], tokens: int) -> str | None:
     return "lost event" if len(seen) < tokens else "swapped order"
 
 
+def id_fault(got: bytes, stream: bytes, number: int) -> str | None:
+    """What is wrong with an event's id, which should be `<stream>-<number>`, or none where `stream` is b""."""
+    wanted = b"%b-%d" % (stream, number) if stream else b""
+    if got == wanted:
+        return None
+    if not got:
+        return f"event without its id: {wanted!r} is missing"
+    of, _, n = got.rpartition(b"-")
+    if not stream or of != stream or not n.isdigit():
+        return f"event under another id: {got!r} where {wanted!r} should be"
+    return f"{'lost' if int(n) > number else 'extra'} event: {got!r} where {wanted!r} should be"
+
+
 @functools.cache
 def _numbered(text: str) -> int:
     """The number of a token. Raises ValueError where a single character isn't as it was sent."""
@@ -36,29 +50,38 @@ def _numbered(text: str) -> int:
 class StreamChecker:
     """Feed it what arrives, ask it at the end. Counts tokens as they come, for the clocks.
 
+    A stream may come over several connections: after `cut` what is fed is a later one's.
     Subclasses read one event's data in `_read`, and say in `_end_fault` what the end lacks.
-    tokens: how many the answer must have.
+    tokens: how many the answer must have. stream_id: what its events' ids begin with; b"" where
+    they have none, or none has come yet.
     """
 
     __slots__ = (
-        *("_done", "_event", "_fault", "_finished", "_open", "_rest", "_seen", "_tokens", "_usage_tokens"),
+        *("_data", "_done", "_event", "_events", "_fault", "_finished", "_id", "_rest", "_seen", "_tokens"),
+        *("_usage_tokens", "stream_id"),
     )
 
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
         self._seen: list[int] = []
-        self._rest = b""
-        self._event = b""
-        self._open = False
+        self._events = 0
+        self._rest = self._event = self._id = b""
+        self._data: bytes | None = None
         self._finished = False
         self._usage_tokens: int | None = None
         self._done = False
         self._fault: str | None = None
+        self.stream_id = b""
 
     @property
     def tokens_seen(self) -> int:
         """How many tokens have come."""
         return len(self._seen)
+
+    @property
+    def last_event_id(self) -> bytes:
+        """Of the last event that came whole; b"" where none has, or it had none."""
+        return b"%b-%d" % (self.stream_id, self._events - 1) if self.stream_id else b""
 
     def feed(self, piece: bytes) -> int:
         """Take the next bytes of the body; return how many tokens they completed."""
@@ -67,23 +90,32 @@ class StreamChecker:
         self._rest = lines.pop()
         for line in lines:
             if not line or line == b"\r":
-                self._open = False
+                self._end_event()
             elif line.startswith(b"data:"):
-                self._take(line[5:].strip())
+                if self._data is not None:
+                    self._wrong("no blank line between two events")
+                self._data = line[5:].strip()
+            elif line.startswith(b"id:"):
+                self._id = line[3:].strip()
             elif line.startswith(b"event:"):
                 self._event = line[6:].strip()
         return len(self._seen) - before
+
+    def cut(self) -> None:
+        """The connection is gone. Of an event that had not come whole the client knows nothing."""
+        self._rest = self._event = self._id = b""
+        self._data = None
 
     def close(self) -> str | None:
         """The fault of the whole stream, now that its body has ended; None if it is right."""
         return (
             self._fault
+            or ("last event without its blank line" if self._data is not None else None)
             or (None if self._done else self._end_fault())
             or order_fault(self._seen, self._tokens)
             or (None if self._finished else "no finish_reason")
             or (None if self._usage_tokens == self._tokens else "wrong usage")
             or (f"bytes after the end: {self._rest[:40]!r}" if self._rest.strip() else None)
-            or ("last event without its blank line" if self._open else None)
         )
 
     def so_far(self) -> str | None:
@@ -91,13 +123,22 @@ class StreamChecker:
         reached = max(self._seen, default=-1) + 1
         return self._fault or order_fault(self._seen, min(reached, self._tokens))
 
-    def _take(self, data: bytes) -> None:
+    def _end_event(self) -> None:
+        """A blank line: what came before it is an event where it had data (WHATWG HTML, 9.2.6)."""
+        data, self._data = self._data, None
+        id_, self._id = self._id, b""
+        if data is None:
+            if id_:
+                self._wrong(f"id without an event: {id_!r}")
+            return
         if self._done:
             self._wrong("event after the end")
             return
-        if self._open:
-            self._wrong("no blank line between two events")
-        self._open = True
+        if not self._events:
+            self.stream_id = id_.rpartition(b"-")[0]
+        if fault := id_fault(id_, self.stream_id, self._events):
+            self._wrong(fault)
+        self._events += 1
         try:
             self._read(data)
         except (msgspec.MsgspecError, ValueError):
@@ -254,76 +295,3 @@ class AnthropicChecker(StreamChecker):
 
 
 CHECKERS: dict[Dialect, type[StreamChecker]] = {"openai": OpenAIChecker, "anthropic": AnthropicChecker}
-
-
-class _Message(msgspec.Struct, gc=False):
-    content: str
-
-
-class _WholeChoice(msgspec.Struct, gc=False):
-    message: _Message
-    finish_reason: str | None
-
-
-class _OpenAIWhole(msgspec.Struct, gc=False):
-    choices: tuple[_WholeChoice]
-    usage: _Usage
-
-    @property
-    def text(self) -> str:
-        """What was said."""
-        return self.choices[0].message.content
-
-    @property
-    def finished(self) -> bool:
-        """Whether it says that it is complete."""
-        return self.choices[0].finish_reason == "stop"
-
-    @property
-    def tokens(self) -> int:
-        """How many it is said to have."""
-        return self.usage.completion_tokens
-
-
-class _Block(msgspec.Struct, gc=False):
-    text: str
-
-
-class _AnthropicWhole(msgspec.Struct, gc=False):
-    content: tuple[_Block]
-    stop_reason: str | None
-    usage: _MessageUsage
-
-    @property
-    def text(self) -> str:
-        """What was said."""
-        return self.content[0].text
-
-    @property
-    def finished(self) -> bool:
-        """Whether it says that it is complete."""
-        return self.stop_reason == "end_turn"
-
-    @property
-    def tokens(self) -> int:
-        """How many it is said to have."""
-        return self.usage.output_tokens
-
-
-_WHOLE: dict[Dialect, msgspec.json.Decoder[_OpenAIWhole] | msgspec.json.Decoder[_AnthropicWhole]] = {
-    "openai": msgspec.json.Decoder(_OpenAIWhole),
-    "anthropic": msgspec.json.Decoder(_AnthropicWhole),
-}
-
-
-def whole_fault(body: bytes, text: str, tokens: int, dialect: Dialect = "openai") -> str | None:
-    """What is wrong with a JSON answer that should have `text`, counted as `tokens`; None if nothing."""
-    try:
-        answer = _WHOLE[dialect].decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return f"not an answer: {body[:40]!r}"
-    if answer.text != text:
-        return "wrong answer"
-    if not answer.finished:
-        return "no finish_reason"
-    return None if answer.tokens == tokens else "wrong usage"

@@ -92,6 +92,17 @@ async def hold_open(client: Client, request: Request, *, limit_seconds: float = 
     return tally
 
 
+async def read_to_end(client: Client, *, limit_seconds: float = 30.0) -> Tally:
+    """Wait for the ends of streams that `hold_open` began; one that is still open at the limit is an error."""
+    for _ in range(int(limit_seconds * 100)):
+        if not any(connection.busy for connection in client.connections):
+            break
+        await asyncio.sleep(0.01)
+    for connection in client.connections:
+        connection.give_up()
+    return client.tally
+
+
 def _awaited(client: Client) -> int:
     """How many streams have neither begun nor failed."""
     return len(client.connections) - client.tally.begun - sum(client.tally.errors.values())

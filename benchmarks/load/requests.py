@@ -90,6 +90,17 @@ def request(ask: Ask, endpoint: Endpoint) -> Request:
     return Request(head.encode() + body, ask.dialect, ask.script.tokens if ask.stream else None)
 
 
+def rest(asked: Request, last_event_id: str, endpoint: Endpoint) -> Request:
+    """The GET of who was cut off: what follows that event of the answer to `asked`, as an EventSource asks."""
+    stream_id = last_event_id.rpartition("-")[0]
+    wire = (
+        f"GET {endpoint.base_path}/streams/{stream_id} HTTP/1.1\r\nhost: {HOST}:{endpoint.port}\r\n"
+        f"accept: text/event-stream\r\nuser-agent: penstock-bench\r\n{endpoint.headers}"
+        f"last-event-id: {last_event_id}\r\n\r\n"
+    )
+    return Request(wire.encode(), asked.dialect, asked.tokens)
+
+
 def _body(ask: Ask, model: str) -> dict[str, object]:
     question = {"role": "user", "content": prompt(ask.script, ask.text)}
     common: dict[str, object] = {"model": model, "temperature": 0.7, "max_tokens": 256}

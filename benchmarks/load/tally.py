@@ -83,7 +83,8 @@ class Tally:
     begun: streams that brought a token. left: requests that this side gave up on purpose; what they
     had brought counts.
     latency: whole answers, from the time the request was due. first_event: the same to the
-    first token. gap: between reads that brought tokens of one stream. late: how far behind the
+    first token. first_byte: of those alone that came back for the rest of a stream, to the head of
+    the answer; they are in neither of the two before. gap: between reads that brought tokens of one stream. late: how far behind the
     schedule this side itself was when it got to a request; that is in the latency too, and
     says whether the generator was the bottleneck.
     """
@@ -97,6 +98,7 @@ class Tally:
         self.examples: dict[str, str] = {}
         self.latency = Distribution()
         self.first_event = Distribution()
+        self.first_byte = Distribution()
         self.gap = Distribution()
         self.late = Distribution()
 

@@ -24,6 +24,7 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     blocks: how often all subjects are started afresh, which averages over the luck of a start.
     rounds: of each kind of load, per subject and block. subtracts_direct: latencies are what a
     subject adds to the direct way; else all that a client waits, which varies by a third less.
+    idle_seconds: as long as the gateway is silent before a heartbeat, so that each stream has one.
     """
 
     name: str
@@ -40,7 +41,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     open_streams: int = 400
     starts: int = 3
     storm_seconds: float = 4.0
-    idle_seconds: float = 5.0
+    idle_seconds: float = 15.0
+    idle_json_seconds: float = 5.0
     soak_seconds: float = 60.0
     probe_seconds: float = 2.0
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from benchmarks.scenarios import footprint, frontier, latency, pressure, throughput
+from benchmarks.scenarios import footprint, frontier, latency, pressure, resume, throughput
 from benchmarks.scenarios.bench import Bench, Size
 
 QUICK = Size(name="quick", blocks=1, rounds=2, json_seconds=1.0, burst_repeats=8, latency_seconds=4.0)
@@ -76,6 +76,7 @@ SCENARIOS: dict[str, Scenario] = {
     "translate": Scenario(throughput.translate, _DAILY),
     "latency": Scenario(latency.latency, _ALWAYS),
     "mixed": Scenario(latency.mixed, _in("daily", "full")),
+    "resume": Scenario(resume.resume, _in("daily", "full")),
     "slow-readers": Scenario(pressure.slow_readers, _in("full")),
     "storm": Scenario(pressure.disconnect_storm, _in("full")),
     "guarded": Scenario(throughput.guarded, _DAILY),
@@ -91,5 +92,7 @@ SCENARIOS: dict[str, Scenario] = {
 }
 """What stops the subjects comes last."""
 
-ONCE = frozenset({"frontier", "soak", "idle", "memory", "start", "slow-readers", "storm", "sse-1000"})
+ONCE = frozenset(
+    {"frontier", "soak", "idle", "memory", "start", "slow-readers", "storm", "sse-1000", "resume"}
+)
 """Done in the first block only of a run that isn't a comparison: they are long, or start afresh anyway."""

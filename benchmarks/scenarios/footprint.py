@@ -10,16 +10,21 @@ from benchmarks.lab import machine
 from benchmarks.lab.accounts import metered
 from benchmarks.lab.gateway import Gateway
 from benchmarks.lab.subjects import PLAIN, Subject, Unavailable
-from benchmarks.load.client import Client, hold_open
+from benchmarks.load.client import Client, hold_open, read_to_end
 from benchmarks.load.closed_loop import ClosedLoop
 from benchmarks.load.open_loop import Lane, open_loop
 from benchmarks.load.requests import Ask, request, streamed
 from benchmarks.record import Bar, Curve, CurveKind, Kind
 from benchmarks.scenarios.bench import Bench
+from benchmarks.scenarios.provider import go_on
+from benchmarks.upstream.script import Script
 
 _FEW_STREAMS = 100
 _IDLE_STREAMS = 5000
 _FILES_FOR_IDLE = 2 * _IDLE_STREAMS + 500  # the gateway has two sockets for each
+# Two tokens, silence, and the others at once when the provider goes on.
+_IDLE_SCRIPT = Script(tokens=8, silent_after=2)
+_STREAM_BAR = Bar(40)
 _SOAK_STREAMS = 50
 _SOAK_RATE = 300.0
 
@@ -38,7 +43,9 @@ async def memory(bench: Bench) -> None:
         per_stream[subject.name] = stream_bytes / 1e3
     bench.stop_all()
     bench.add_values("memory.rest", "memory at rest", "MB", Kind.MEMORY, at_rest, bar=Bar(115))
-    bench.add_values("memory.stream", "memory per open stream", "KB", Kind.MEMORY, per_stream, bar=Bar(40))
+    bench.add_values(
+        "memory.stream", "memory per open stream", "KB", Kind.MEMORY, per_stream, bar=_STREAM_BAR
+    )
 
 
 def pss_bytes(subject: Subject) -> int:
@@ -60,38 +67,43 @@ async def _memory_of(bench: Bench, subject: Subject) -> tuple[float, float]:
 
 
 async def idle_streams(bench: Bench) -> None:
-    """5,000 open streams with a token every 10 s: memory, CPU, and how a JSON request fares among them."""
+    """5,000 open streams whose provider is silent: memory, CPU, a JSON request among them, and their ends."""
     if machine.raise_file_limit() < _FILES_FOR_IDLE:
         raise Unavailable(f"needs {_FILES_FOR_IDLE} open files a process: raise the hard limit (ulimit -Hn)")
     memory_kb: dict[str, float] = {}
     core: dict[str, float] = {}
     waited: dict[str, float] = {}
     for subject in await bench.subjects():
-        used, idle_kb, p99_ms = await _idle_of(bench, subject)
+        used, idle_kb, p99_ms = await idle_round(bench, subject, _IDLE_STREAMS)
         waited[subject.name] = p99_ms
         if subject.pids:
             memory_kb[subject.name], core[subject.name] = idle_kb, used
     bench.stop_all()
-    bench.add_values("idle.memory", "5,000 idle streams: memory for each", "KB", Kind.MEMORY, memory_kb)
+    bench.add_values(
+        "idle.memory", "5,000 idle streams: memory for each", "KB", Kind.MEMORY, memory_kb, bar=_STREAM_BAR
+    )
     bench.add_values("idle.core", "5,000 idle streams: core in use", "%", Kind.CPU, core)
     bench.add_values("idle.json-p99", "5,000 idle streams: JSON, p99", "ms", Kind.LATENCY, waited)
 
 
-async def _idle_of(bench: Bench, subject: Subject) -> tuple[float, float, float]:
-    """Percent of a core, KB per stream, and milliseconds of a JSON request at p99."""
+async def idle_round(bench: Bench, subject: Subject, streams: int) -> tuple[float, float, float]:
+    """Percent of a core, KB per stream, and milliseconds of a JSON request at p99.
+
+    After the silence the provider goes on, and every stream must end as one that was never silent.
+    """
     place = f"idle streams, {subject.name}"
     rest_bytes = pss_bytes(subject)
-    held = request(streamed(500, 10_000), subject)
-    async with Client(subject.port, _IDLE_STREAMS) as idle:
+    held = request(Ask(stream=True, script=_IDLE_SCRIPT), subject)
+    async with Client(subject.port, streams) as idle:
         await hold_open(idle, held, limit_seconds=60)
         with metered(bench.lab, subject) as meter:
             await asyncio.sleep(bench.size.idle_seconds)
-        idle_kb = (pss_bytes(subject) - rest_bytes) / _IDLE_STREAMS / 1e3
+        idle_kb = (pss_bytes(subject) - rest_bytes) / streams / 1e3
         async with Client(subject.port, 16) as calls:
-            await open_loop([Lane(calls, request(Ask(), subject))], 50, bench.size.idle_seconds)
+            await open_loop([Lane(calls, request(Ask(), subject))], 50, bench.size.idle_json_seconds)
         bench.errors.take(place, calls.tally)
-        # Only now: a stream that was cut while it idled is an error as well.
-        bench.errors.take(place, idle.tally)
+        await asyncio.to_thread(go_on, bench.lab.upstream_port)
+        bench.errors.take(place, await read_to_end(idle, limit_seconds=60))
     used = meter.spent.cpu_seconds / meter.spent.wall_seconds * 100
     return used, idle_kb, calls.tally.latency.percentile_ms(99)
 

@@ -26,6 +26,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One answer to be given.
 
     tokens and interval_ms matter to streams only; interval 0 is as fast as the socket takes them.
+    silent_after: a stream says nothing more after that many tokens until the provider is told to
+    go on (`server.GO_ON_PATH`); 0 never falls silent.
     error_percent: that share of such requests is refused with 500, evenly spread.
     chars: length of the text behind the script; 0 is not checked.
     """
@@ -34,6 +36,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval_ms: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = 0.0
     fault: Fault | None = None
     error_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
+    silent_after: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     chars: int = 0
 
 
@@ -42,12 +45,16 @@ class NotAScript(ValueError):
 
 
 def prompt(script: Script, text: str) -> str:
-    """`text` with the script before it. Faults that it doesn't have are left for the provider's options."""
-    faults = {"fault": script.fault, "error_percent": script.error_percent}
+    """`text` with the script before it. Faults and a silence that it doesn't have are left for the provider's options."""
+    unusual = {
+        "fault": script.fault,
+        "error_percent": script.error_percent,
+        "silent_after": script.silent_after,
+    }
     said = {
         "tokens": script.tokens,
         "interval_ms": script.interval_ms,
-        **{name: value for name, value in faults.items() if value},
+        **{name: value for name, value in unusual.items() if value},
         "chars": len(text),
     }
     return _MARK + " ".join(f"{name}={value}" for name, value in said.items()) + _END + text

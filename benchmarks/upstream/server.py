@@ -1,7 +1,8 @@
 """The mock provider's connections: HTTP/1.1 with keep-alive, and what they add up to.
 
 It doesn't read headers, compress, or do TLS. `GET /bench/counts` answers with its `Counts`,
-by which a scenario sees that a stream whose client left was cancelled here too.
+by which a scenario sees that a stream whose client left was cancelled here too;
+`GET /bench/go-on` does too, and has every stream that fell silent go on.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from benchmarks.upstream.script import NotAScript, Script
 from benchmarks.upstream.streams import Bursts, Stream, Wheel
 
 COUNTS_PATH = "/bench/counts"
+GO_ON_PATH = "/bench/go-on"
 
 _CREDIT_PER_PERCENT = 1_000_000
 
@@ -52,6 +54,7 @@ class Provider:
         self.questions = Questions(otherwise)
         self.wheel = Wheel(loop)
         self.bursts = Bursts(loop)
+        self.open: set[Stream] = set()
         self._error_credit = 0
 
     def connection(self) -> "Connection":
@@ -67,10 +70,18 @@ class Provider:
         self._error_credit -= 100 * _CREDIT_PER_PERCENT
         return True
 
+    def go_on(self) -> None:
+        """Every stream that is silent by its script goes on: a burst at once, a pace at its next slot."""
+        for stream in self.open:
+            stream.silent = False
+            self.bursts.resume(stream)
+
     def answer(self, path: str, body: bytes) -> tuple[bytes, Question | None, Dialect]:
         """The bytes to send first, and the stream to start after them, if any."""
         dialect = ANTHROPIC if path.endswith("/messages") else OPENAI
-        if path == COUNTS_PATH:
+        if path == GO_ON_PATH:
+            self.go_on()
+        if path in (COUNTS_PATH, GO_ON_PATH):
             return whole(msgspec.json.encode(self.counts)), None, dialect
         self.counts.requests += 1
         try:
@@ -121,6 +132,7 @@ class Connection(asyncio.Protocol):
         """Stop the stream whose reader has left."""
         if self._stream is not None and not self._stream.over:
             self._stream.over = True
+            self._provider.open.discard(self._stream)
             self._provider.counts.open_streams -= 1
             self._provider.counts.left += 1
 
@@ -132,6 +144,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The reader has caught up; a burst goes on by itself, a pace at its next slot."""
         if self._stream is not None:
+            self._stream.blocked = False
             self._provider.bursts.resume(self._stream)
 
     def on_url(self, url: bytes) -> None:
@@ -158,12 +171,15 @@ class Connection(asyncio.Protocol):
     def _start(self, question: Question, dialect: Dialect) -> None:
         self._provider.counts.open_streams += 1
         self._stream = Stream(question, dialect, self._transport, self._ended)
+        self._provider.open.add(self._stream)
         if question.script.interval_ms > 0:
             self._provider.wheel.add(self._stream)
         else:
             self._provider.bursts.add(self._stream)
 
     def _ended(self) -> None:
+        if self._stream is not None:
+            self._provider.open.discard(self._stream)
         self._provider.counts.open_streams -= 1
         self._provider.counts.finished += 1
 

@@ -13,7 +13,8 @@ _WHEEL_STEP_SECONDS = 0.001  # the resolution of the loop's own timers
 class Stream:
     """One streamed answer. `step` sends the next event, and says if more follow.
 
-    on_end is called once, when the last byte was written.
+    on_end is called once, when the last byte was written. blocked: its reader is behind. silent: it
+    says nothing until it is told to.
     """
 
     __slots__ = (
@@ -28,6 +29,7 @@ class Stream:
         "interval_seconds",
         "over",
         "parked",
+        "silent",
     )
 
     def __init__(
@@ -43,7 +45,13 @@ class Stream:
         self.due = 0.0
         self.blocked = False
         self.parked = False
+        self.silent = False
         self.over = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing is to be sent for now."""
+        return self.blocked or self.silent
 
     def step(self) -> bool:
         """Send one event (after the last token: the end, in one piece); False when that was it."""
@@ -52,6 +60,7 @@ class Stream:
         if self._at < len(self._order):
             self._transport.write(framed(self._dialect.token(self._order[self._at])))
             self._at += 1
+            self.silent = self._at == self._question.script.silent_after
             return True
         self.over = True
         self._finish()
@@ -106,8 +115,8 @@ class Wheel:
         while self._slot < now:
             self._slot += 1
             for stream in self._slots.pop(self._slot, ()):
-                # One whose reader left while it was blocked is over, and would be carried on for ever.
-                if (stream.blocked and not stream.over) or stream.step():
+                # One whose reader left while it waited is over, and would be carried on for ever.
+                if (stream.waits and not stream.over) or stream.step():
                     stream.due += stream.interval_seconds
                     self._put(stream)
         self._turning = bool(self._slots)
@@ -127,14 +136,13 @@ class Bursts:
 
     def add(self, stream: Stream) -> None:
         """Send until the end, pausing while the reader is behind."""
-        if stream.blocked:
+        if stream.waits:
             stream.parked = True
         elif stream.step():
             self._loop.call_soon(self.add, stream)
 
     def resume(self, stream: Stream) -> None:
-        """The reader has caught up: go on where `add` parked the stream."""
-        stream.blocked = False
-        if stream.parked:
+        """What it waited for is over: go on where `add` parked the stream, if nothing else is in the way."""
+        if stream.parked and not stream.waits:
             stream.parked = False
             self._loop.call_soon(self.add, stream)

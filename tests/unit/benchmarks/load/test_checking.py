@@ -1,12 +1,14 @@
 """The client's verdict on an answer: a wrong one is never taken for a right one."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.load.checking import CHECKERS, Dialect, order_fault, whole_fault
+from benchmarks.load.checking import CHECKERS, Dialect, id_fault, order_fault
+from benchmarks.load.whole import whole_fault
 from benchmarks.upstream import dialects
 from benchmarks.upstream.script import FAULTS, SAID, WHOLE_TOKENS, order
 
@@ -39,7 +41,6 @@ FINISH, USAGE, DONE = (event + b"\n\n" for event in end().removesuffix(b"\n\n").
         pytest.param(RIGHT, None, id="a-whole-stream-is-right"),
         pytest.param(RIGHT.replace(b"\n", b"\r\n"), None, id="crlf-is-right-too"),
         pytest.param(RIGHT.replace(b"data: ", b"data:"), None, id="a-space-after-the-colon-is-optional"),
-        pytest.param(RIGHT.replace(b"data: ", b"id: st-1\ndata: "), None, id="ids-are-passed-over"),
         pytest.param(b": heartbeat\n\n" + RIGHT, None, id="comments-are-passed-over"),
         pytest.param(RIGHT + b": bye\n\n", None, id="a-comment-after-the-end-is-no-event"),
         pytest.param(chunks(0, 1, 3) + end(), "lost event", id="one-lost"),
@@ -159,6 +160,74 @@ def split(dialect: Dialect) -> list[bytes]:
     return [event + b"\n\n" for event in RIGHT.removesuffix(b"\n\n").split(b"\n\n")]
 
 
+def with_ids(dialect: Dialect, stream: str = "a-b_c") -> list[bytes]:
+    """The same as the gateway sends them."""
+    return [f"id: {stream}-{number}\n".encode() + event for number, event in enumerate(split(dialect))]
+
+
+@pytest.mark.parametrize(
+    ("got", "fault"),
+    [
+        pytest.param(b"st-3", None, id="the-next-number"),
+        pytest.param(b"st-4", "lost event", id="the-one-after-it"),
+        pytest.param(b"st-2", "extra event", id="the-last-one-again"),
+        pytest.param(b"", "event without its id", id="none"),
+        pytest.param(b"other-3", "event under another id", id="of-another-stream"),
+        pytest.param(b"st-x", "event under another id", id="no-number"),
+        pytest.param(b"st", "event under another id", id="no-dash"),
+        pytest.param(b"st--3", "event under another id", id="below-zero"),
+        pytest.param(b"st-03", "extra event", id="in-other-digits"),
+    ],
+)
+def test_the_id_of_an_event(got: bytes, fault: str | None) -> None:
+    found = id_fault(got, b"st", 3)
+    assert (found and found.partition(":")[0]) == fault
+
+
+def test_a_stream_without_ids_has_none() -> None:
+    """A relay adds nothing."""
+    assert id_fault(b"", b"", 3) is None
+    assert id_fault(b"st-3", b"", 3) is not None
+
+
+@pytest.mark.parametrize("dialect", CHECKERS)
+def test_ids_are_counted(dialect: Dialect) -> None:
+    """From 0, one after another, all of one stream and none left out, whatever the events themselves say."""
+    right = with_ids(dialect)
+    assert verdict(dialect, *right) is None
+    assert verdict(dialect, b"".join(right).replace(b"\n", b"\r\n")) is None
+    assert verdict(dialect, *(event.replace(b"id: ", b"id:") for event in right)) is None
+    plain, others = split(dialect), with_ids(dialect, "other")
+    for place in range(len(right)):
+        renumbered = right[place].replace(b"-%d\n" % place, b"-99\n", 1)
+        for wrong in (plain[place], others[place], renumbered):
+            assert verdict(dialect, *right[:place], wrong, *right[place + 1 :]) is not None
+        only = [*plain[:place], right[place], *plain[place + 1 :]]
+        assert verdict(dialect, *only) is not None
+    assert verdict(dialect, *right[:1], b"id: a-b_c-1\n\n", *right[1:]) == "id without an event: b'a-b_c-1'"
+
+
+@pytest.mark.parametrize("dialect", CHECKERS)
+def test_a_stream_cut_at_any_byte_goes_on_after_its_last_whole_event(dialect: Dialect) -> None:
+    """On another connection, and is right as a whole; one event too few or too many is not."""
+    events_ = with_ids(dialect)
+    wire = b"".join(events_)
+    for length in range(len(wire)):
+        whole_events = wire[:length].count(b"\n\n")
+        for skipped, right in ((0, True), (1, False), (-1, False)):
+            resumed = whole_events + skipped
+            if not 0 <= resumed < len(events_):
+                continue
+            checker = CHECKERS[dialect](4)
+            checker.feed(wire[:length])
+            assert checker.so_far() is None
+            checker.cut()
+            assert checker.last_event_id == (b"a-b_c-%d" % (whole_events - 1) if whole_events else b"")
+            for event in events_[resumed:]:
+                checker.feed(event)
+            assert (checker.close() is None) == right, (length, skipped)
+
+
 @pytest.mark.parametrize("dialect", CHECKERS)
 def test_no_event_can_be_lost_doubled_or_swapped_with_the_next_unseen(dialect: Dialect) -> None:
     """At every place of a stream, what opens and closes it included."""
@@ -182,9 +251,12 @@ def test_a_stream_cut_at_any_byte_is_wrong(dialect: Dialect) -> None:
 
 @pytest.mark.parametrize("dialect", CHECKERS)
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"], ids=["lf", "crlf"])
-def test_byte_by_byte_and_torn_anywhere_it_is_the_same_stream(dialect: Dialect, newline: bytes) -> None:
+@pytest.mark.parametrize("make", [split, with_ids], ids=["without-ids", "with-ids"])
+def test_byte_by_byte_and_torn_anywhere_it_is_the_same_stream(
+    make: Callable[[Dialect], list[bytes]], dialect: Dialect, newline: bytes
+) -> None:
     """However the bytes are torn, the stream is right and each token is counted once."""
-    wire = b"".join(split(dialect)).replace(b"\n", newline)
+    wire = b"".join(make(dialect)).replace(b"\n", newline)
     cuts = [[wire[at : at + 1] for at in range(len(wire))]]
     cuts += [[wire[:at], wire[at:]] for at in range(len(wire))]
     for pieces in cuts:

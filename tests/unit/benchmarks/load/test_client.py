@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from benchmarks.load.client import Client, hold_open
+from benchmarks.load.client import Client, hold_open, read_to_end
 from benchmarks.load.closed_loop import ClosedLoop
 from benchmarks.load.connection import SlowConnection
 from benchmarks.load.requests import Ask, streamed
@@ -122,6 +122,36 @@ async def test_a_paced_stream_begins_at_once() -> None:
     async with serving() as mock, Client(mock.port, 2) as client:
         tally = await hold_open(client, mock.asked(streamed(2, 60_000)), limit_seconds=5)
         assert (tally.begun, tally.errors) == (2, {})
+
+
+@pytest.mark.parametrize("count", [0, 1, 30])
+@on_uvloop
+async def test_held_streams_are_read_to_their_ends_when_the_provider_goes_on(count: int) -> None:
+    """Each is judged as a whole then, what came before the silence included."""
+    silent = Ask(stream=True, script=Script(tokens=8, silent_after=2))
+    async with serving() as mock, Client(mock.port, count) as client:
+        await hold_open(client, mock.asked(silent))
+        assert (mock.counts.open_streams, client.tally.answers) == (count, 0)
+        mock.provider.go_on()
+        tally = await read_to_end(client, limit_seconds=10)
+    assert (tally.answers, tally.events, tally.errors) == (count, 8 * count, {})
+
+
+@pytest.mark.parametrize(
+    ("script", "kind"),
+    [
+        pytest.param(Script(tokens=8, silent_after=2, fault="swapped"), "swapped order", id="wrong-later"),
+        pytest.param(Script(tokens=8, silent_after=2, fault="cut"), "cut in the middle", id="cut-later"),
+        pytest.param(Script(tokens=8, interval_ms=60_000), "unfinished", id="never-ended"),
+    ],
+)
+@on_uvloop
+async def test_a_held_stream_that_does_not_end_right_is_an_error(script: Script, kind: str) -> None:
+    async with serving() as mock, Client(mock.port, 3) as client:
+        await hold_open(client, mock.asked(Ask(stream=True, script=script)))
+        mock.provider.go_on()
+        tally = await read_to_end(client, limit_seconds=10 if kind != "unfinished" else 0.05)
+    assert (tally.answers, dict(tally.errors)) == (0, {kind: 3})
 
 
 async def mute(mock: Serving, connections: int) -> dict[str, int]:

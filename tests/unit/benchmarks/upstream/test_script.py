@@ -17,6 +17,7 @@ OTHERWISE = Script(tokens=7, interval_ms=3.0, fault="cut", error_percent=2.0)
         interval_ms=st.floats(0, 3_600_000),
         fault=st.sampled_from(FAULTS),
         error_percent=st.floats(0, 100, exclude_min=True),
+        silent_after=st.integers(1, 1_000_000),
     ),
     st.text(min_size=1),
 )
@@ -60,6 +61,7 @@ def test_a_prompt_that_arrives_torn_is_refused_wherever_it_was_torn() -> None:
         pytest.param("interval_ms=nan", id="at-no-time"),
         pytest.param("fault=lots", id="an-unknown-fault"),
         pytest.param("error_percent=101", id="more-than-all"),
+        pytest.param("silent_after=-1", id="silent-before-the-start"),
     ],
 )
 def test_a_script_with_a_mistake_is_refused(words: str) -> None:

@@ -5,10 +5,11 @@ import asyncio
 import msgspec
 import pytest
 
-from benchmarks.load.checking import CHECKERS, Dialect, whole_fault
+from benchmarks.load.checking import CHECKERS, Dialect
 from benchmarks.load.requests import Ask
+from benchmarks.load.whole import whole_fault
 from benchmarks.upstream.script import SAID, WHOLE_TOKENS, Fault, Script
-from benchmarks.upstream.server import COUNTS_PATH, Counts, Provider
+from benchmarks.upstream.server import COUNTS_PATH, GO_ON_PATH, Counts, Provider
 from tests.fakes.loops import on_uvloop, until
 from tests.unit.benchmarks.serving import Serving, serving
 
@@ -124,6 +125,29 @@ async def test_counts_know_who_left() -> None:
         ((_, told),) = await talk(mock, COUNTS)
         staying.transport.abort()
     assert msgspec.json.decode(told, type=Counts) == Counts(requests=3, open_streams=1, finished=1, left=1)
+
+
+@pytest.mark.parametrize("interval_ms", [0.0, 1.0], ids=["burst", "paced"])
+@on_uvloop
+async def test_silent_streams_go_on_when_the_provider_is_told(interval_ms: float) -> None:
+    """Each is right in the end, and those whose readers left are forgotten."""
+    async with serving() as mock:
+        script = Script(tokens=4, interval_ms=interval_ms, silent_after=1)
+        wire = mock.asked(Ask(stream=True, script=script)).wire
+        _, leaving = await asyncio.open_connection("127.0.0.1", mock.port)
+        leaving.write(wire)
+        reading = asyncio.gather(*(talk(mock, wire) for _ in range(3)))
+        async with asyncio.timeout(10):
+            await until(lambda: sum(each.silent for each in mock.provider.open) == 4)
+            leaving.transport.abort()
+            await until(lambda: mock.counts.left == 1)
+            ((_, told),) = await talk(mock, f"GET {GO_ON_PATH} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            bodies = [body for ((_, body),) in await reading]
+        assert mock.provider.open == set()
+    assert msgspec.json.decode(told, type=Counts) == Counts(requests=4, open_streams=3, left=1)
+    for body in bodies:
+        checker = CHECKERS["openai"](4)
+        assert (checker.feed(body), checker.close()) == (4, None)
 
 
 @pytest.mark.parametrize("percent", [0.1, 1, 3, 7, 10, 12.5, 33, 50, 99, 100])

@@ -41,10 +41,12 @@ class Clocked(asyncio.Transport):
 class Made:
     """A stream, its transport, and whether it was told to have ended."""
 
-    def __init__(self, tokens: int, interval_ms: float, fault: Fault | None = None) -> None:
+    def __init__(
+        self, tokens: int, interval_ms: float, fault: Fault | None = None, silent_after: int = 0
+    ) -> None:
         self.wire = Clocked()
         self.ends = 0
-        script = Script(tokens=tokens, interval_ms=interval_ms, fault=fault)
+        script = Script(tokens=tokens, interval_ms=interval_ms, fault=fault, silent_after=silent_after)
         self.stream = Stream(Question(True, True, script), OPENAI, self.wire, self._end)
 
     def _end(self) -> None:
@@ -157,6 +159,7 @@ async def test_a_burst_waits_for_its_reader_and_goes_on_once() -> None:
         before = len(made.wire.written)
         await asyncio.sleep(1)
         assert len(made.wire.written) == before
+        made.stream.blocked = False
         bursts.resume(made.stream)
         bursts.resume(made.stream)
         await asyncio.sleep(0)
@@ -166,3 +169,24 @@ async def test_a_burst_waits_for_its_reader_and_goes_on_once() -> None:
     while right.stream.step():
         pass
     assert [piece for _, piece in made.wire.written] == [piece for _, piece in right.wire.written]
+
+
+@pytest.mark.parametrize("interval_ms", [0.0, 10.0], ids=["burst", "paced"])
+@virtual_time
+async def test_a_silent_stream_goes_on_when_it_is_told_and_its_reader_is_there(interval_ms: float) -> None:
+    """After three tokens nothing more, however long that takes; then the rest, once."""
+    loop = asyncio.get_running_loop()
+    bursts, made = Bursts(loop), Made(5, interval_ms, silent_after=3)
+    if interval_ms:
+        Wheel(loop).add(made.stream)
+    else:
+        bursts.add(made.stream)
+    written = []
+    for silent, blocked in ((True, False), (True, True), (False, True), (False, False)):
+        await asyncio.sleep(1)
+        written.append(len(made.wire.written))
+        made.stream.silent, made.stream.blocked = silent, blocked
+        bursts.resume(made.stream)
+    await asyncio.sleep(1)
+    assert written == [3, 3, 3, 3]
+    assert (len(made.wire.written), made.ends) == (6, 1)
