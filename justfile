@@ -4,6 +4,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 set positional-arguments
 
 python := ".venv/bin/python"
+in_parallel := "--numprocesses=auto --dist=loadfile --no-loadscope-reorder"
 
 # List the recipes
 [private]
@@ -18,9 +19,14 @@ setup:
 serve *args: setup
     @exec .venv/bin/penstock serve "$@"
 
-# Run the tests, all of them on all cores, or some: `just test tests/unit -k sse`
+# Run the tests on all cores, all but tests/browser, or those you name: `just test tests/unit -k sse`
 test *args: setup
-    @{{ python }} -m pytest {{ if args == "" { "--numprocesses=auto --dist=loadfile --no-loadscope-reorder" } else { "" } }} "$@"
+    @{{ python }} -m pytest {{ if args == "" { in_parallel + " --ignore=tests/browser" } else { "" } }} "$@"
+
+# Run every test; installs Chromium by apt where it is missing and you are root, and Node into .node
+test-all: setup
+    @scripts/browsers.sh
+    @{{ python }} -m pytest {{ in_parallel }}
 
 # Measure what the gateway costs: `just bench quick`, `just bench against main`, `just bench --help`
 bench *args: setup
@@ -31,7 +37,7 @@ regression: setup
     @{{ python }} -m benchmarks against --speed quick --if-any --no-page
 
 # All that CI runs, in CI's order; pytest's closing line comes last
-check: setup lint types arch audit regression test
+check: setup lint types arch audit regression test-all
 
 # Put the code into shape
 fmt: setup

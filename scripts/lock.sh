@@ -14,6 +14,7 @@ compile dev.txt --group pyproject.toml:dev pyproject.toml "$@"
 # What dev.txt chose holds for the others too, so that every environment runs the same code.
 compile runtime.txt --constraints requirements/dev.txt pyproject.toml "$@"
 compile build.txt --constraints requirements/dev.txt --group pyproject.toml:build "$@"
+compile node.txt --group pyproject.toml:node "$@"
 compile bootstrap.txt --constraints requirements/dev.txt --group pyproject.toml:bootstrap "$@"
 
 # The benchmark's peers run in environments of their own, and choose for themselves.
