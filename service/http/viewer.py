@@ -86,11 +86,14 @@ class Viewer:
 
     def write(self, data: bytes) -> None:
         """Send events; what the client can't take yet is held for `flush`."""
-        if self._waiting is None:
-            self._wrote_at = self._loop.time()
-            self._push({"type": "http.response.body", "body": data, "more_body": True})
-        else:
+        if self._waiting is not None:
             self._held.append(data)
+        elif not self._gone:
+            # As `_push` does, without the call: each event comes by here.
+            self._wrote_at = self._loop.time()
+            taken = self._send({"type": "http.response.body", "body": data, "more_body": True})
+            if type(taken).__name__ != TAKEN:
+                self._waiting = asyncio.ensure_future(taken)  # noqa: TID251 - see `_push`
 
     def end(self, data: bytes = b"") -> None:
         """Send the last events and close the body properly. A second call does nothing."""

@@ -150,7 +150,10 @@ class OpenAIReader:
         if data == DONE_DATA:
             self.done = True
             return False
-        chunk = _decode(data)
+        try:
+            chunk = _CHUNK.decode(data) if data.isascii() else _decode(data)
+        except (msgspec.DecodeError, RecursionError):
+            chunk = _decode(data)
         if chunk.error is not None:
             raise faults.fault_of_event(_error(chunk.error), self._conceal)
         if chunk.usage is not None:
@@ -160,20 +163,18 @@ class OpenAIReader:
         if self.model is None:
             self.model = chunk.model
         for choice in chunk.choices:
-            self._meter(choice)
+            self._seen.add(choice.index)
+            if choice.finish_reason:
+                self._ended.add(choice.index)
+            delta = choice.delta
+            text = choice.text if delta is None else delta.content
+            if text:
+                self.content_events += 1
+                self.content_bytes += len(text) if text.isascii() else len(text.encode())
+            elif delta is not None and (size := delta.other_bytes):
+                self.content_events += 1
+                self.content_bytes += size
         return True
-
-    def _meter(self, choice: _Choice) -> None:
-        self._seen.add(choice.index)
-        if choice.finish_reason:
-            self._ended.add(choice.index)
-        text = choice.text if choice.delta is None else choice.delta.content
-        if text:
-            self.content_events += 1
-            self.content_bytes += len(text) if text.isascii() else len(text.encode())
-        elif choice.delta is not None and (size := choice.delta.other_bytes):
-            self.content_events += 1
-            self.content_bytes += size
 
 
 def _decode(data: bytes) -> _Chunk:

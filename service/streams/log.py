@@ -11,6 +11,16 @@ from itertools import islice
 FRAME_END = b"\n\n"
 
 
+class Memory:
+    """What the logs of all streams take together: `size_bytes`, of at most `most_bytes`."""
+
+    __slots__ = ("most_bytes", "size_bytes")
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self.size_bytes = 0
+
+
 class StreamLog:
     """The last events of one stream.
 
@@ -32,9 +42,17 @@ class StreamLog:
 
     def number(self, frames: list[bytes]) -> list[bytes]:
         """The events with their ids, which are the next ones."""
-        if len(frames) == 1:
-            return [b"%b%d\n%b" % (self._prefix, self.next, frames[0])]
         return [b"%b%d\n%b" % (self._prefix, n, frame) for n, frame in enumerate(frames, self.next)]
+
+    def add(self, frame: bytes) -> bytes:
+        """Keep the next event, which gets its id here; returns it as it is to be sent. Each event of a stream comes by."""
+        numbered = b"%b%d\n%b" % (self._prefix, self.next, frame)
+        self._frames.append(numbered)
+        self.next += 1
+        size_bytes = len(numbered)
+        self.size_bytes += size_bytes
+        self.total_bytes += size_bytes
+        return numbered
 
     def append(self, numbered: list[bytes]) -> bytes:
         """Keep events that have their numbers, the next ones; returns them as the bytes to send."""

@@ -149,12 +149,14 @@ class _Guest:
     def __init__(self, registry: StreamRegistry) -> None:
         self._registry = registry
 
+        self.memory = registry.memory
+
     def opened(self, stream: Stream) -> None:
         """It is found by asking its owner."""
 
-    def grew(self, stream: Stream, size_bytes: int) -> None:
+    def make_room(self, growing: Stream) -> None:
         """It takes memory like any other."""
-        self._registry.grew(stream, size_bytes)
+        self._registry.make_room(growing)
 
     def ended(self, stream: Stream) -> None:
         """It goes with its last viewer."""

@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from service.errors import ObjectNotFound, StoreUnavailable, StreamExpired
+from service.streams.log import Memory
 from service.streams.ports import Absence
 from service.streams.stream import Stream
 
@@ -39,12 +40,11 @@ class StreamRegistry:
         self._draw = draw
         self._keep_seconds = keep_seconds
         self._max_bytes_per_stream = max_bytes_per_stream
-        self._max_bytes_total = max_bytes_total
+        self.memory = Memory(max_bytes_total)
         self._streams: dict[str, Stream] = {}
         self._finished: OrderedDict[str, float] = OrderedDict()
         self._gone: OrderedDict[str, str] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
-        self.held_bytes = 0
 
     def make(
         self, owner: str, absence: Absence, cancel_attempts: Callable[[], object], *, dialect: str
@@ -85,6 +85,11 @@ class StreamRegistry:
         return self._gone.get(stream_id, "")
 
     @property
+    def held_bytes(self) -> int:
+        """What all of them take."""
+        return self.memory.size_bytes
+
+    @property
     def all(self) -> tuple[Stream, ...]:
         """Running ones, then finished ones in the order of their ends."""
         running = [stream for stream in self._streams.values() if not stream.over]
@@ -97,11 +102,13 @@ class StreamRegistry:
             if stream.over:
                 self.ended(stream)
 
-    def grew(self, stream: Stream, size_bytes: int) -> None:
-        """From a stream, at every event."""
-        self.held_bytes += size_bytes
-        if self.held_bytes > self._max_bytes_total:
-            self._make_room(stream)
+    def make_room(self, growing: Stream) -> None:
+        """From a stream: together they take more than they may."""
+        memory = self.memory
+        while memory.size_bytes > memory.most_bytes and self._finished:
+            self._drop_oldest()
+        if memory.size_bytes > memory.most_bytes:
+            growing.shrink(max(0, growing.log.size_bytes - (memory.size_bytes - memory.most_bytes)))
 
     def ended(self, stream: Stream) -> None:
         """From a stream: it is over, and kept for some time."""
@@ -116,7 +123,7 @@ class StreamRegistry:
     def forget(self, stream: Stream) -> None:
         """It never went live, and its events were nobody's."""
         if stream.id not in self._streams:
-            self.held_bytes -= stream.log.size_bytes
+            self.memory.size_bytes -= stream.log.size_bytes
 
     def close(self) -> None:
         """No timer is left behind."""
@@ -134,18 +141,10 @@ class StreamRegistry:
                 return
             self._drop_oldest()
 
-    def _make_room(self, growing: Stream) -> None:
-        while self.held_bytes > self._max_bytes_total and self._finished:
-            self._drop_oldest()
-        if self.held_bytes > self._max_bytes_total:
-            before_bytes = growing.log.size_bytes
-            growing.shrink(max(0, before_bytes - (self.held_bytes - self._max_bytes_total)))
-            self.held_bytes += growing.log.size_bytes - before_bytes
-
     def _drop_oldest(self) -> None:
         stream_id, _ = self._finished.popitem(last=False)
         stream = self._streams.pop(stream_id)
-        self.held_bytes -= stream.log.size_bytes
+        self.memory.size_bytes -= stream.log.size_bytes
         self._gone[stream_id] = stream.owner
         if len(self._gone) > MAX_REMEMBERED:
             self._gone.popitem(last=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from service.errors import GatewayError, ServerShutdown, StreamAbandoned, StreamCancelled
-from service.streams.log import StreamLog
+from service.streams.log import Memory, StreamLog
 from service.streams.ports import Absence, Headers, OnDisconnect, Source, Viewer
 from service.streams.seat import Seat
 
@@ -22,11 +22,15 @@ SHUTDOWN = ServerShutdown("The server is shutting down; send the request again."
 class Keeper(Protocol):
     """Who has all the streams (`service.streams.registry`)."""
 
+    @property
+    def memory(self) -> Memory:
+        """What they take together; each stream counts its own events in it."""
+
     def opened(self, stream: "Stream") -> None:
         """It can be read by its id from now on."""
 
-    def grew(self, stream: "Stream", size_bytes: int) -> None:
-        """What it holds became so much larger, or smaller."""
+    def make_room(self, growing: "Stream") -> None:
+        """They take more than they may."""
 
     def ended(self, stream: "Stream") -> None:
         """No event will come."""
@@ -73,6 +77,7 @@ class Stream:
         "_keeper",
         "_listeners",
         "_loop",
+        "_memory",
         "_seats",
         "_source",
         "_timer",
@@ -105,6 +110,7 @@ class Stream:
         self._loop = asyncio.get_running_loop()
         self._absence = absence
         self._keeper = keeper
+        self._memory = keeper.memory
         self._cancel_attempts = cancel_attempts
         self._abandon: Callable[[], None] | None = None
         self._source: Source | None = None
@@ -145,25 +151,35 @@ class Stream:
 
     def publish(self, frames: list[bytes]) -> None:
         """Number events, keep them, and send them to everybody who keeps up."""
-        self.pass_on(self.log.number(frames))
+        log = self.log
+        self._push(log.add(frames[0]) if len(frames) == 1 else log.append(log.number(frames)))
 
     def pass_on(self, numbered: list[bytes]) -> None:
         """The same with events that have their numbers."""
-        log = self.log
-        before_bytes = log.size_bytes
-        data = log.append(numbered)
+        self._push(self.log.append(numbered))
+
+    def _push(self, data: bytes) -> None:
+        """Send what was just kept. Each event comes by, so few calls are made here."""
         for seat in self._seats:
             if not seat.behind:
-                seat.viewer.write(data)
-                if seat.viewer.behind:
-                    seat.fall_behind(log.next)
+                viewer = seat.viewer
+                viewer.write(data)
+                if viewer.behind:
+                    seat.fall_behind(self.log.next)
                     self.review()
-        if log.size_bytes > self._ample_bytes:
-            if any(seat.behind for seat in self._seats):
-                self._cut_slow()
-            if log.size_bytes > self.max_bytes:
-                self.shrink(self.max_bytes)
-        self._keeper.grew(self, log.size_bytes - before_bytes)
+        memory = self._memory
+        memory.size_bytes += len(data)
+        if self.log.size_bytes > self._ample_bytes or memory.size_bytes > memory.most_bytes:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        self._cut_slow()
+        self._shrink_to_fit()
+
+    def _shrink_to_fit(self) -> None:
+        self.shrink(self.max_bytes)
+        if self._memory.size_bytes > self._memory.most_bytes:
+            self._keeper.make_room(self)
 
     def finish(self, frames: list[bytes], error: GatewayError | None = None) -> None:
         """The last events; from now on it is over. A second end does nothing."""
@@ -177,19 +193,17 @@ class Stream:
         farewell: an event without one, after which the stream goes on elsewhere.
         """
         self.over, self.farewell = True, farewell
-        log = self.log
-        before_bytes = log.size_bytes
-        data = log.append(numbered)
+        data = self.log.append(numbered)
+        self._memory.size_bytes += len(data)
         for seat in self._seats:
             if not seat.behind:
                 seat.viewer.end(data + farewell)
             seat.wake()
-        self.shrink(self.max_bytes)
+        self._shrink_to_fit()
         # It is kept for minutes; whoever brought it need not be.
         self._source = self._abandon = None
         self._cancel_attempts = _nothing
         self._stop_timer()
-        self._keeper.grew(self, log.size_bytes - before_bytes)
         self._keeper.ended(self)
         for told in self._listeners:
             told(self.error is not None)
@@ -326,7 +340,9 @@ class Stream:
             return
         waiting = [seat.position for seat in self._seats if seat.behind]
         floor = min(waiting) if waiting and (self.over or self._stalled()) else None
+        before_bytes = self.log.size_bytes
         self.log.trim(max_bytes, floor)
+        self._memory.size_bytes += self.log.size_bytes - before_bytes
 
     def _cut_slow(self) -> None:
         """Cut viewers that keep three quarters of the room, while what they want next is still here to come back for."""
