@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from service.chat import attempts, dialects, routing
 from service.chat.account import Account
 from service.chat.accounts import Accounts
+from service.chat.asking import Ask, send
 from service.chat.attempts import Attempt, Budget, GiveUp, Spent
 from service.chat.call import Call
 from service.chat.catalog import Catalog
@@ -27,14 +28,10 @@ from service.config import Retries, Streams, UsageSettings
 from service.errors import GatewayError
 from service.providers.base import (
     Clocks,
-    Exchange,
     Fault,
     FaultKind,
     Operation,
     Provider,
-    Sink,
-    StaleConnection,
-    UpstreamRequest,
 )
 from service.providers.outcomes import error_of
 from service.providers.whole import WholeSink
@@ -46,18 +43,6 @@ from service.streams.stream import ABANDONED, SHUTDOWN, Audience, Stream
 T = TypeVar("T")
 
 
-class Waiting(Sink, Protocol):
-    """A sink with a future for the moment at which its attempt counts as answered."""
-
-    exchange: Exchange | None
-    headers: Mapping[str, str]
-    ready: asyncio.Future[None]
-    status: int
-
-
-W = TypeVar("W", bound=Waiting)
-
-
 FIRST_VIEWER_SECONDS = 30.0
 """Beyond `streams.linger_seconds`: how long a stream that was asked for with a ticket waits for its first viewer."""
 
@@ -67,16 +52,6 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
     body: bytes
     headers: Headers
-
-
-class Ask(msgspec.Struct, frozen=True, gc=False):
-    """One attempt: whom, with what, and how long it may take."""
-
-    account: Account
-    target: Target
-    provider: Provider
-    prepared: dialects.Prepared
-    clocks: Clocks
 
 
 class ChatService:
@@ -268,7 +243,7 @@ class ChatService:
     async def _ask_whole(self, ask: Ask) -> Reply:
         account, codec = ask.account, ask.provider.codec
         call = account.call
-        sink = await self._send(ask, lambda: account.gather(WholeSink(self._loop)))
+        sink = await send(ask, lambda: account.gather(WholeSink(self._loop)))
         if not 200 <= sink.status < 300:
             raise codec.fault(sink.status, sink.headers, sink.body)
         try:
@@ -292,7 +267,7 @@ class ChatService:
     ) -> None:
         """Bring one stream to its first event, then see it through: from there on no fault leaves here."""
         facts = ask.account.call.facts
-        relay = await self._send(ask, lambda: self._relay(ask, stream))
+        relay = await send(ask, lambda: self._relay(ask, stream))
         early.cancel()
         facts.first_event_at = relay.first_event_at
         try:
@@ -318,30 +293,6 @@ class ChatService:
             relay.drain(usage.drain_seconds, usage.drain_tokens)
         else:
             relay.stop(ABANDONED)
-
-    async def _send(self, ask: Ask, make: Callable[[], W]) -> W:
-        """Send the request and wait for its answer. A kept-alive connection that had died costs no attempt."""
-        call, codec = ask.account.call, ask.provider.codec
-        headers = (("X-Request-ID", call.facts.request_id), *codec.pass_on(call.passed_on))
-        request = UpstreamRequest(ask.prepared.operation, ask.prepared.body, headers)
-        began_at = monotonic()
-        try:
-            for fresh in (False, True):
-                sink = make()
-                sink.exchange = await ask.provider.upstream.open(request, sink, ask.clocks, fresh=fresh)
-                try:
-                    await sink.ready
-                except StaleConnection:
-                    continue
-                except BaseException as error:
-                    sink.exchange.abort()
-                    if isinstance(error, Fault) and _broke_off_refusing(error, sink):
-                        raise codec.fault(sink.status, sink.headers, b"") from error
-                    raise
-                return sink
-        finally:
-            call.facts.upstream_seconds += monotonic() - began_at
-        raise Fault(FaultKind.UNREACHABLE, "The provider closed the connection twice.", reason="reset")
 
     def _relay(self, ask: Ask, stream: Stream) -> Relay:
         account, codec = ask.account, ask.provider.codec
@@ -369,8 +320,3 @@ def _reason_to_stop(stream: Stream, audience: Audience) -> GatewayError | None:
         cast("asyncio.Task[None]", asyncio.current_task()).uncancel()
         return stream.error
     return SHUTDOWN if audience.begun and audience.outlives_cut() else None
-
-
-def _broke_off_refusing(fault: Fault, sink: Waiting) -> bool:
-    """Whether the transport failed in the body of a refusal, whose status says enough."""
-    return fault.status is None and sink.status != 0 and not 200 <= sink.status < 300

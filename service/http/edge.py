@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 
-import msgspec
-
 from service import ids, problems
 from service.config import Settings
 from service.config.urls import is_loopback
@@ -37,6 +35,7 @@ from service.http.context import (
     Scope,
     Send,
 )
+from service.http.head import Head, read_head
 from service.telemetry.facts import Facts
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -51,52 +50,6 @@ MAX_REMEMBERED_CHARACTERS = 200
 """Of an `X-Forwarded-For` that is remembered: some proxies. A caller may send 30 KB of them."""
 
 BODILESS_METHODS = frozenset({"GET", "HEAD", "DELETE"})
-
-
-PASSED_ON = {
-    b"anthropic-version": "anthropic-version",
-    b"anthropic-beta": "anthropic-beta",
-    b"openai-beta": "openai-beta",
-}
-"""The only request headers of a caller that reach a provider, beside X-Request-ID."""
-
-_HEEDED = frozenset(
-    (
-        b"host",
-        b"content-length",
-        b"authorization",
-        b"x-request-id",
-        b"x-api-key",
-        b"x-forwarded-for",
-        b"origin",
-        b"access-control-request-method",
-        b"traceparent",
-        b"idempotency-key",
-        *PASSED_ON,
-    )
-)
-"""Of some ten headers of a usual request, the edge reads three."""
-
-
-class _Head(msgspec.Struct, gc=False):
-    """The request's headers, as far as the edge cares."""
-
-    size: int = 0
-    host: bytes | None = None
-    request_id: bytes | None = None
-    content_length: int | None = None
-    origin: str | None = None
-    preflight: bool = False
-    trace_id: str = ""
-    bearer: bytes | None = None
-    api_key: bytes | None = None
-    forwarded_for: str = ""
-    idempotency_key: bytes | None = None
-
-    @property
-    def credential(self) -> bytes | None:
-        """The caller's key: a Bearer one, else `x-api-key` (Anthropic's clients)."""
-        return self.api_key if self.bearer is None else self.bearer
 
 
 class Edge:
@@ -166,7 +119,7 @@ class Edge:
         if self._server.root_path:
             scope["path"] = _below(self._server.root_path, scope["path"])
         passed_on: dict[str, str] = {}
-        head = _read_head(scope["headers"], passed_on)
+        head = read_head(scope["headers"], passed_on)
         facts = Facts(ids.request_id(head.request_id), scope["method"], scope["path"], monotonic())
         facts.trace_id = head.trace_id
         context = RequestContext(
@@ -199,7 +152,7 @@ class Edge:
             self._running.discard(context)
             self.record(facts, monotonic())
 
-    def _address_of(self, scope: Scope, head: _Head) -> str:
+    def _address_of(self, scope: Scope, head: Head) -> str:
         peer = scope["client"][0] if scope["client"] else ""
         place = (peer, head.forwarded_for if self._trusted else "")
         if len(place[1]) > MAX_REMEMBERED_CHARACTERS:
@@ -216,7 +169,7 @@ class Edge:
             self._grace = Grace(asyncio.get_running_loop(), NOTICE_SECONDS)
         return self._grace
 
-    async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, head: _Head) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, context: RequestContext, head: Head) -> None:
         try:
             if (refusal := self._refusal(scope, head)) is not None:
                 await self._refuse(scope, context, refusal)
@@ -263,7 +216,7 @@ class Edge:
             )
             await self._refuse(scope, context, error)
 
-    def _refusal(self, scope: Scope, head: _Head) -> GatewayError | None:
+    def _refusal(self, scope: Scope, head: Head) -> GatewayError | None:
         """Why this request goes no further, in the contract's order."""
         if self._draining:
             return ServerDraining("The server is shutting down; ask again shortly.", retry_after_seconds=1)
@@ -287,7 +240,7 @@ class Edge:
             return RouteNotFound(f"There is no route {path[:200]!r}; write one slash where there are two.")
         return malformed.query_error(scope["query_string"]) if scope["query_string"] else None
 
-    def _is_rebound(self, head: _Head) -> bool:
+    def _is_rebound(self, head: Head) -> bool:
         """Whether a page of another name may be calling a server that is open to this machine."""
         # Browsers always send a Host.
         if not self._may_be_open or not head.host or self._is_loopback(head.host):
@@ -332,52 +285,3 @@ def _below(root_path: str, path: str) -> str:
     if path == root_path or path.startswith(root_path + "/"):
         return path[len(root_path) :] or "/"
     return path
-
-
-def _pass_on(passed_on: dict[str, str], name: str, value: str) -> None:
-    """Note a header; several lines of one name are one list (RFC 9110, 5.3)."""
-    passed_on[name] = f"{passed_on[name]}, {value}" if name in passed_on else value
-
-
-def _bearer(value: bytes) -> bytes | None:
-    """The token of `Bearer TOKEN` (RFC 6750, 2.1; the scheme in any case); None for anything else."""
-    scheme, _, token = value.partition(b" ")
-    return token.strip() or None if scheme.lower() == b"bearer" else None
-
-
-def _read_head(headers: list[tuple[bytes, bytes]], passed_on: dict[str, str]) -> _Head:
-    head = _Head()
-    size = 0
-    for name, value in headers:
-        size += len(name) + len(value)
-        if name in _HEEDED:
-            _heed(head, name, value, passed_on)
-    head.size = size
-    return head
-
-
-def _heed(head: _Head, name: bytes, value: bytes, passed_on: dict[str, str]) -> None:
-    if name == b"host":
-        head.host = value if head.host is None else malformed.TWO_HOSTS
-    elif name == b"content-length":
-        head.content_length = int(value) if value.isdigit() else None
-    elif name == b"authorization":
-        # Two of them: neither is believed, as with Host.
-        head.bearer = _bearer(value) if head.bearer is None else b"-"
-    elif name == b"x-request-id":
-        head.request_id = value
-    elif name == b"x-api-key":
-        head.api_key = (value or None) if head.api_key is None else b"-"
-    elif name == b"x-forwarded-for":
-        line = value.decode("latin-1")
-        head.forwarded_for = f"{head.forwarded_for},{line}" if head.forwarded_for else line
-    elif name == b"origin":
-        head.origin = value.decode("latin-1")
-    elif name == b"access-control-request-method":
-        head.preflight = True
-    elif name == b"traceparent":
-        head.trace_id = value[3:35].decode("latin-1") if len(value) == 55 else head.trace_id
-    elif name == b"idempotency-key":
-        head.idempotency_key = value if head.idempotency_key is None else b""
-    else:
-        _pass_on(passed_on, PASSED_ON[name], value.decode("latin-1"))

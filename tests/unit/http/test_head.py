@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.http.edge import _read_head
+from service.http.head import read_head
 
 
 @pytest.mark.parametrize(
@@ -19,5 +19,5 @@ from service.http.edge import _read_head
 )
 def test_headers_for_the_provider(lines: list[tuple[bytes, bytes]], passed_on: dict[str, str]) -> None:
     found: dict[str, str] = {}
-    _read_head(lines, found)
+    read_head(lines, found)
     assert found == passed_on
