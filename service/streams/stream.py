@@ -298,7 +298,8 @@ class Stream:
         if self.over:
             return
         self.review()
-        if not self._seats:
+        # Before its first event it waits with the client that asked, which has no seat yet.
+        if not self._seats and self._source is not None:
             self._wait_for_somebody()
 
     def _wait_for_somebody(self) -> None:

@@ -15,7 +15,7 @@ from tests.fakes.accounts import RICH
 from tests.fakes.chat import Kitchen, kitchen, order
 from tests.fakes.loops import virtual_time
 from tests.fakes.relay import STOP, chunk, last_error
-from tests.fakes.upstream import Head, Pause
+from tests.fakes.upstream import Head, Pause, Script
 from tests.fakes.viewer import MemoryViewer
 
 OK = Head()
@@ -132,6 +132,24 @@ async def test_whoever_reads_along_is_told_that_the_client_left_before_the_first
     await other.task
     assert last_error(other.received)["code"] == "cancelled"
     assert made.upstreams["a"].calls[0].closes == 1
+
+
+@pytest.mark.parametrize("policy", [pytest.param(each, id=each.value) for each in OnDisconnect])
+@virtual_time
+async def test_who_reads_along_before_the_first_event_and_goes_ends_nothing(policy: OnDisconnect) -> None:
+    """The client that asked still waits, though it has no place in the stream yet."""
+    script: Script = [OK, Pause(20), chunk("Hi"), STOP, DONE]
+    made = kitchen({"a": [script]}, streams=Streams(commit_after_seconds=2, linger_seconds=5))
+    viewer = MemoryViewer()
+    task = asked(made, viewer, policy)
+    await asyncio.sleep(3)
+    [stream] = made.registry.all
+    other = joined(stream)
+    await asyncio.sleep(1)
+    assert other.task is not None
+    other.task.cancel()
+    await task
+    assert viewer.received == chunk("Hi") + STOP + DONE
 
 
 @virtual_time
