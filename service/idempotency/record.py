@@ -55,16 +55,19 @@ class Step(Enum):
     """What a request does that finds its key used."""
 
     SERVE = "give the kept answer, join the stream, or refuse another body"
-    TAKE_OVER = "its worker is dead: run the call anew"
+    TAKE_OVER = "its worker is dead, or its call came to nothing: run the call anew"
     WAIT = "ask its worker to tell when it is over"
     CONFLICT = "its worker can't be reached"
 
 
-def next_step(record: Record, body_hash: bytes, *, tag: str, alone: bool, unheard: str) -> Step:
+def next_step(
+    record: Record, body_hash: bytes, *, tag: str, alone: bool, over: str = "", unheard: str = ""
+) -> Step:
     """What to do about `record`, which nobody in this worker runs.
 
-    tag: this worker's. alone: no other worker can be alive. unheard: the id of the claim whose worker
-    was asked and did not hear, "" for none.
+    tag: this worker's. alone: no other worker can be alive. over: the id of the claim whose worker told
+    that it is over; what came of it is in `record`, if anything did. unheard: the same of one that did
+    not hear. "" for none.
     """
     if not record.running:
         return Step.SERVE
@@ -72,4 +75,6 @@ def next_step(record: Record, body_hash: bytes, *, tag: str, alone: bool, unhear
         return Step.TAKE_OVER
     if record.body_hash != body_hash or record.stream_id:
         return Step.SERVE
+    if record.claim_id == over:
+        return Step.TAKE_OVER
     return Step.CONFLICT if record.claim_id == unheard else Step.WAIT

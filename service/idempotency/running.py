@@ -26,11 +26,11 @@ class Running:
     leader: the context of the request that makes it. write: the last write to the store about it.
     """
 
-    __slots__ = ("_ours", "_outcome", "_shared", "_waiting", "claim", "leader", "stage", "write")
+    __slots__ = ("_bound", "_outcome", "_shared", "_waiting", "claim", "leader", "stage", "write")
 
     def __init__(self, claim: Claim, leader: RequestContext) -> None:
         loop = asyncio.get_running_loop()
-        self._ours: asyncio.Future[bool] = loop.create_future()
+        self._bound: asyncio.Future[bool] = loop.create_future()
         self._outcome: asyncio.Future[Outcome] = loop.create_future()
         self._shared = True
         self._waiting = 0
@@ -55,7 +55,12 @@ class Running:
     def begin(self) -> None:
         """The key was not used before: this worker makes the call."""
         self.stage = Stage.RUNNING
-        self._ours.set_result(True)
+        self.bind()
+
+    def bind(self) -> None:
+        """The key stands for this body now, whoever makes the call: another one is refused at once."""
+        if not self._bound.done():
+            self._bound.set_result(True)
 
     def keep_to_itself(self) -> None:
         """Its answer can't be shared: it is a stream that only its own client reads."""
@@ -64,14 +69,14 @@ class Running:
 
     def resolve(self, outcome: Outcome) -> None:
         """Tell all who wait. Only the first outcome counts."""
-        if not self._ours.done():
-            self._ours.set_result(False)
+        if not self._bound.done():
+            self._bound.set_result(False)
         if not self._outcome.done():
             self._outcome.set_result(outcome)
 
-    async def is_ours(self) -> bool:
-        """Whether this worker makes the call, as soon as that is known."""
-        return await asyncio.shield(self._ours)
+    async def is_bound(self) -> bool:
+        """Whether the key stands for its claim's body, as soon as that is known; False: see the outcome."""
+        return await asyncio.shield(self._bound)
 
     async def outcome(self) -> Outcome:
         """What came of it, as soon as that is known."""

@@ -79,10 +79,13 @@ class IdempotencyService:
                 return reply
 
     async def over(self, claim_id: str) -> None:
-        """Return when the call of that claim is over, or was never made here."""
+        """Return when the call of that claim is over, streams to whoever joins it, or was never made here."""
         for running in self._running.values():
             if running.claim.id == claim_id:
                 await running.outcome()
+                if running.write is not None:
+                    # Who asks looks into the store then, and would take a stream that isn't there for a failure.
+                    await asyncio.wait((running.write,))
                 return
 
     async def _lead(
@@ -112,7 +115,7 @@ class IdempotencyService:
         """Wait for another request's call. None: nothing came of it, and the key is free."""
         running.join()
         try:
-            if await running.is_ours() and running.claim.body_hash != claim.body_hash:
+            if await running.is_bound() and running.claim.body_hash != claim.body_hash:
                 raise _mismatch()
             outcome = await running.outcome()
             if isinstance(outcome, GatewayError):
@@ -123,17 +126,22 @@ class IdempotencyService:
 
     async def _look(self, running: Running) -> Record | None:
         """Claim the key; None: it is ours. Else what stands behind it. Raises IdempotencyConflict."""
-        claim, siblings, over, unheard = running.claim, self._siblings, "", ""
+        claim, tag, alone = running.claim, self._siblings.tag, self._siblings.alone
+        dead = over = unheard = ""
         while True:
-            record = await self._owned(running, self._store.claim(claim, siblings.tag, over))
+            record = await self._owned(running, self._store.claim(claim, tag, dead))
             if record is None:
                 return None
-            step = next_step(record, claim.body_hash, tag=siblings.tag, alone=siblings.alone, unheard=unheard)
+            step = next_step(record, claim.body_hash, tag=tag, alone=alone, over=over, unheard=unheard)
             if step is Step.SERVE:
                 return record
             if step is Step.CONFLICT:
                 raise _conflict()
-            if step is Step.TAKE_OVER or await siblings.wait_for(record.worker, record.claim_id):
+            if step is Step.TAKE_OVER:
+                dead = record.claim_id
+                continue
+            running.bind()
+            if await self._siblings.wait_for(record.worker, record.claim_id):
                 over = record.claim_id
             else:
                 unheard = record.claim_id

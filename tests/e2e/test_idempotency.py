@@ -452,6 +452,40 @@ def test_every_process_has_the_answers_of_all(tmp_path: Path, up: FakeProvider, 
     assert len(up.requests) == 1
 
 
+def test_a_stream_that_begins_in_another_process_is_joined(
+    tmp_path: Path, up: FakeProvider, key: bytes
+) -> None:
+    """By one that waited for its beginning: one call, the same bytes."""
+    beginning, events = Gate(), Gate()
+    up.script(Answer("Once.", head_gate=beginning, gate=events))
+    stream = BODY.replace(b"{", b'{"stream":true,', 1)
+    database = f"sqlite:///{tmp_path / 'shared.db'}"
+    upgrade(database)
+    with RedisServer() as redis, ExitStack() as stack:
+        more = f'[store]\ndatabase = "{database}"\nredis = "{redis.url}"\n[auth]\nrequired = false\n'
+        gateways = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            gateways.append(stack.enter_context(Gateway(tmp_path / name)))
+            gateways[-1].start(CONFIG.format(more=more, url=up.base_url))
+        one, two = gateways
+        with Peer(one.base_url) as first, Peer(two.base_url) as second:
+            first.send(keyed(key, stream))
+            assert up.wait_requests(1)
+            second.send(keyed(key, stream))
+            # It is refused at once, though the one before it waits.
+            wait_until_it_waits(two, key)
+            beginning.open()
+            events.release(1)
+            head, again = first.head(), second.head()
+            events.open()
+            got, got_again = b"".join(first.chunks()), b"".join(second.chunks())
+    assert (again[0], again[1]["x-stream-id"]) == (200, head[1]["x-stream-id"])
+    assert again[1]["idempotent-replayed"] == "true"
+    assert got == got_again
+    assert len(up.requests) == 1
+
+
 def assert_problem_of_store(reply: Reply) -> None:
     """The contract's 503."""
     assert (reply.status, reply.code) == (503, "store_unavailable")

@@ -61,3 +61,21 @@ def running(worker: str, stream_id: str = "") -> Record:
 )
 def test_the_next_step(record: Record, body_hash: bytes, alone: bool, unheard: str, step: Step) -> None:
     assert next_step(record, body_hash, tag="mine", alone=alone, unheard=unheard) is step
+
+
+@pytest.mark.parametrize(
+    ("record", "step"),
+    [
+        pytest.param(running("one"), Step.TAKE_OVER, id="nothing-came-of-it"),
+        pytest.param(running("one", "s"), Step.SERVE, id="it-streams"),
+        pytest.param(
+            Record("claim", BODY, "one", running=False, answer=ANSWER), Step.SERVE, id="it-was-answered"
+        ),
+    ],
+)
+def test_what_came_of_a_call_that_is_over(record: Record, step: Step) -> None:
+    assert next_step(record, BODY, tag="mine", alone=False, over="claim") is step
+
+
+def test_that_an_older_call_is_over_says_nothing() -> None:
+    assert next_step(running("one"), BODY, tag="mine", alone=False, over="older") is Step.WAIT

@@ -322,6 +322,9 @@ async def test_another_workers_call_is_waited_for(house: House) -> None:
     callers = [house.ask() for _ in range(3)]
     await settle()
     assert house.store.claims == 2
+    other = house.ask(b"b")
+    await settle()
+    assert isinstance(other.error, IdempotencyMismatch)
     await house.store.keep(claim, "other", Answer(200, [], b"theirs"))
     over.set()
     await settle()
@@ -378,6 +381,46 @@ async def test_another_workers_stream_is_joined(house: House) -> None:
     caller = house.ask()
     await settle()
     assert (caller.joined, house.siblings.asked) == ("s9", [])
+
+
+async def test_another_workers_call_is_joined_when_it_begins_to_stream(house: House) -> None:
+    """It is waited for, and its claim stays its own: the stream still runs."""
+    claim = await house.theirs()
+    begun = asyncio.Event()
+
+    async def wait_for(tag: str, claim_id: str) -> bool:
+        await begun.wait()
+        return True
+
+    house.siblings.wait_for = wait_for  # type: ignore[method-assign]
+    callers = [house.ask() for _ in range(3)]
+    await settle()
+    await house.store.stream(claim, "s9")
+    begun.set()
+    await settle()
+    assert [caller.joined for caller in callers] == ["s9"] * 3
+    assert not house.upstream.calls
+    assert house.store.rows[SCOPE].claim_id == claim.id
+
+
+@pytest.mark.parametrize("ends", [pytest.param(False, id="runs"), pytest.param(True, id="ended-already")])
+async def test_another_worker_is_told_of_a_stream_once_the_store_knows_it(house: House, ends: bool) -> None:
+    house.ask()
+    await settle()
+    told = asyncio.ensure_future(house.service.over(house.store.rows[SCOPE].claim_id))
+    await settle()
+    house.store.held = asyncio.Event()
+    house.upstream.calls[0].stream("s1")
+    if ends:
+        house.upstream.calls[0].end()
+    await settle()
+    assert not told.done()
+    house.store.held.set()
+    await told
+    assert house.store.rows[SCOPE].record.stream_id == "s1"
+    if not ends:
+        house.upstream.calls[0].end()
+        await settle()
 
 
 @virtual_time
