@@ -92,13 +92,17 @@ async def _refuse(error: Exception, scope: Scope, receive: Receive, send: Send) 
 
 
 def direct_routes(app: Litestar) -> dict[str, DirectRoute]:
-    """By path, the POST routes that answer with a GatewayReply and want nothing but their handler called."""
+    """By path, the POST routes that answer with a GatewayReply and want nothing but their handler called.
+
+    Each with a slash at its end too: the framework takes it as the same route.
+    """
     return {
-        route.path: DirectRoute(app, handler, is_keyed=route.path.startswith(KEYED))
+        path: DirectRoute(app, handler, is_keyed=route.path.startswith(KEYED))
         for route in app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
         if "POST" in handler.http_methods and _is_plain(handler)
+        for path in (route.path, route.path + "/")
     }
 
 

@@ -271,7 +271,7 @@ async def _in_turn(
 def _claim_of(context: RequestContext, body: bytes) -> Claim:
     principal = context.principal
     key = parse_key(context.idempotency_key or b"")
-    scope = scope_of(principal.key_id, principal.address, context.facts.path, key)
+    scope = scope_of(principal.key_id, principal.address, context.facts.path.rstrip("/"), key)
     return Claim(scope, body_hash_of(body), ids.new_id("idem"))
 
 

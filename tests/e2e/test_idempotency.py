@@ -353,6 +353,12 @@ def test_a_key_belongs_to_its_caller_and_its_route(gateway: Gateway, up: FakePro
     assert len(up.requests) == 6
 
 
+def test_a_slash_at_the_end_is_the_same_route(gateway: Gateway, up: FakeProvider, key: bytes) -> None:
+    first = ask(gateway, key, BODY, CHAT + "/")
+    assert_replay(first, ask(gateway, key))
+    assert len(up.requests) == 1
+
+
 def test_quotes_are_not_part_of_a_key(gateway: Gateway, up: FakeProvider, key: bytes) -> None:
     first = ask(gateway, b'"' + key + b'"')
     assert_replay(first, ask(gateway, key))
