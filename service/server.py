@@ -6,13 +6,15 @@ some 40 MB less at rest.
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 import signal
 import socket
+import termios
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,6 +36,9 @@ MAX_HEAD_BYTES = 128 * 1024
 """What the HTTP parser holds before it answers 431 by itself; the application stops at 32 KB."""
 
 NOTED_SECONDS = 0.002
+
+HANG_UP_SECONDS = 0.5
+"""Granian closes idle connections by itself; so long after that whoever sends half a head is not waited for."""
 
 KILL_MARGIN_SECONDS = 5
 """After the drain's own limit, for streams' farewells and the services' close."""
@@ -148,7 +153,7 @@ def _load(
     """In the worker, before Granian asks for the event that ends it."""
     from service.worker import load_app
 
-    leaving = _Leaving()
+    leaving = _Leaving(settings.server.port)
     granian_signals.set_loop_signals = leaving.listen
     return load_app(settings, readable_logs, metrics_directory, _stop_listening, leaving.leave)
 
@@ -160,9 +165,11 @@ class _Leaving:
     Granian's own handler sets it at each signal: a supervisor that signals a whole group would hang it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, port: int) -> None:
+        """port: where clients' connections come in."""
         self._event = WorkerSignal()
         self._left = False
+        self._port = port
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> WorkerSignal:
         """In the place of Granian's function of the same purpose."""
@@ -175,6 +182,7 @@ class _Leaving:
         if not self._left:
             self._left = True
             self._event.set()
+            asyncio.get_running_loop().call_later(HANG_UP_SECONDS, _hang_up, self._port)
 
 
 def _stop_listening() -> None:
@@ -199,6 +207,29 @@ def _is_listening(descriptor: int) -> bool:
         return bool(found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     finally:
         found.detach()
+
+
+def _hang_up(port: int) -> None:
+    """Hear nothing more from clients at `port`: one that never ends its request would hold the server's end up.
+
+    Those that still have bytes to take are left alone: the server would drop what it has for them.
+    """
+    for entry in list(Path("/dev/fd").iterdir()):
+        with suppress(OSError):
+            found = socket.socket(fileno=int(entry.name))
+            try:
+                if (
+                    found.family != socket.AF_UNIX
+                    and found.getsockname()[1] == port
+                    and not _has_unsent(found)
+                ):
+                    found.shutdown(socket.SHUT_RD)
+            finally:
+                found.detach()
+
+
+def _has_unsent(connection: socket.socket) -> bool:
+    return fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)) != bytes(4)
 
 
 def _signal(pid: int | None, number: signal.Signals) -> None:

@@ -190,6 +190,24 @@ def test_clients_that_do_nothing_do_not_hold_the_end_up(gateway: Gateway, up: Fa
         assert gateway.wait(12.0) == 0
 
 
+def test_half_a_head_does_not_hold_the_end_up(gateway: Gateway, up: FakeProvider) -> None:
+    """Nothing runs, so nobody waits for the drain's end; what a slow reader still gets, it gets."""
+    up.script(faults.Flood(event_bytes=10_000, count=200))
+    with (
+        Peer(start(gateway, up, "drain_seconds = 20")) as half_a_head,
+        Peer(gateway.base_url, receive_buffer_bytes=65536) as peer,
+    ):
+        half_a_head.send(b"GET /livez HTTP/1.1\r\nHost:")
+        peer.send(request(body=STREAM))
+        assert peer.head()[0] == 200
+        gateway.send_signal(signal.SIGTERM)
+        assert eventually(lambda: refuses(gateway))
+        assert b"".join(peer.chunks()).endswith(DONE)
+        assert gateway.wait(8.0) == 0
+        assert half_a_head.closed_within(1.0)
+    assert "Killing" not in gateway.stderr
+
+
 def test_balancers_are_told_first(gateway: Gateway, up: FakeProvider) -> None:
     """During drain_delay_seconds /readyz is 503 while all else, new connections too, is served."""
     base_url = start(gateway, up, "drain_delay_seconds = 1.5")
