@@ -14,6 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from service.config.settings import LimitSettings
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.limits.accounts import Account, Needs, needs_of
 from service.limits.base import BUDGETS, Kind, Level, Meter, Need, Refusal, Reservation, SpentSoFar, Used
@@ -112,8 +113,7 @@ class SharedLimitStore:
     async def close(self) -> None:
         """Tell what is left to tell and give everything back, within a second."""
         if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+            await end_all([self._work])
         await self._sums.close()
         try:
             async with asyncio.timeout(LEAVE_SECONDS):

@@ -15,6 +15,7 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.siblings.bus import ANSWER, Handler, Letter, NobodyThere
 
@@ -89,10 +90,7 @@ class RedisBus:
 
     async def close(self) -> None:
         """Hear nothing more."""
-        tasks = [*self._tasks, *self._answering.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all([*self._tasks, *self._answering.values()])
         with suppress(RedisError, OSError):
             async with asyncio.timeout(COMMAND_SECONDS):
                 await self._redis.delete(PREFIX + self._tag)
