@@ -12,6 +12,7 @@ from contextlib import suppress
 import msgspec
 import structlog
 
+from service.ending import end_all
 from service.errors import GatewayError, InvalidApiKey, ObjectNotFound, StoreUnavailable, StreamExpired
 from service.siblings.bus import Bus
 from service.streams import handover
@@ -253,8 +254,7 @@ class Feed:
 
     async def stop(self) -> None:
         """Read no more."""
-        self.task.cancel()
-        await asyncio.wait((self.task,))
+        await end_all((self.task,))
 
     async def _append(self, entry: bytes) -> None:
         """What the stream itself no longer holds need not be in Redis either."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from service import problems
+from service.ending import end_all
 from service.errors import GatewayError, ServerShutdown, StoreUnavailable
 from service.ids import new_id
 from service.siblings.bus import Bus, NobodyThere
@@ -102,8 +103,7 @@ class Mirror:
 
     async def close(self) -> None:
         """Follow no more."""
-        self._task.cancel()
-        await asyncio.wait((self._task,))
+        await end_all((self._task,))
 
     def wake(self) -> None:
         """There may be more."""
