@@ -40,9 +40,14 @@ class Metrics(Collector):
     def __init__(self, known_routes: frozenset[str], directory: Path | None) -> None:
         """known_routes: paths with series of their own; all others share one.
 
-        directory: where several workers leave their numbers; None for a single one.
+        A route that ends in a placeholder (`{id:str}`) has one for all that stand for it. directory: where several workers leave their numbers; None for a single one.
         """
         self._known_routes = known_routes
+        self._families = [
+            (prefix, f"{prefix}{{{name.partition(':')[0].rstrip('}')}}}")
+            for prefix, brace, name in (route.partition("{") for route in known_routes)
+            if brace and name.endswith("}") and "/" not in name
+        ]
         self._directory = directory
         self._series = Series()
         self._models: set[str] = set()
@@ -52,11 +57,18 @@ class Metrics(Collector):
     def record(self, facts: Facts, ended_at: float, now: float) -> None:
         """Count one finished request."""
         series = self._series
-        route = facts.path if facts.path in self._known_routes else OTHER
+        route = facts.path if facts.path in self._known_routes else self._family_of(facts.path)
         series.requests[route, str(facts.status), facts.outcome or "complete"] += 1
         series.durations[(route,)].observe(ended_at - facts.started_at)
         if facts.attempts:
             self._record_model(facts)
+
+    def _family_of(self, path: str) -> str:
+        """What stands for a path that names one of many: `/v1/streams/{stream_id}`."""
+        for prefix, label in self._families:
+            if path.startswith(prefix) and len(path) > len(prefix) and "/" not in path[len(prefix) :]:
+                return label
+        return OTHER
 
     def count_refusal(self, kind: str) -> None:
         """A limit of that kind refused a request."""

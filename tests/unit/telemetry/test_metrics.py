@@ -125,3 +125,24 @@ def test_a_scrape_sums_over_all_workers(tmp_path: Path) -> None:
         assert value(found, "penstock_requests_total", route="/chat", status="200", outcome="complete") == 8
         assert value(found, "penstock_request_duration_seconds_sum", route="/chat") == pytest.approx(0.52)
     assert not list(tmp_path.glob("*.new"))
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        pytest.param("/v1/streams/abc", "/v1/streams/{stream_id}", id="one-of-many"),
+        pytest.param("/v1/models/m", "/v1/models/{model_id}", id="whatever-its-type"),
+        pytest.param("/v1/models/a/b", "other", id="not-with-a-slash-in-it"),
+        pytest.param("/v1/streams/", "other", id="none-of-them"),
+        pytest.param("/admin/keys/k/rotate", "other", id="a-placeholder-in-the-middle"),
+    ],
+)
+def test_all_that_stand_for_a_placeholder_share_a_series(path: str, route: str) -> None:
+    """An id of each stream would be a series for each."""
+    routes = frozenset(
+        {"/v1/streams/{stream_id:str}", "/v1/models/{model_id:path}", "/admin/keys/{key_id:str}/rotate"}
+    )
+    metrics = Metrics(routes, None)
+    metrics.record(facts(path), 100.0, 0.0)
+    [found] = [labels for name, labels in samples(metrics) if name == "penstock_requests_total"]
+    assert dict(found)["route"] == route
