@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +26,10 @@ ORPHAN_CHECK_SECONDS = 0.5
 
 IDLE_CHECK_SECONDS = 0.05
 """How soon a draining worker notices that nothing runs any more."""
+
+
+LEAVE_SECONDS = 4.0
+"""How long the end may take once nothing runs; a little less than the main process waits before it kills."""
 
 
 def load_app(
@@ -120,6 +125,10 @@ class _Duties:
         if self._edge.busy:
             self._timers.append(self._loop.call_later(IDLE_CHECK_SECONDS, self._leave_when_idle))
         else:
+            # A client library may hold the close up for good; what must last is on disk by now.
+            watchdog = threading.Timer(LEAVE_SECONDS, os._exit, (0,))
+            watchdog.daemon = True
+            watchdog.start()
             self._leave()
 
     def _check_parent(self) -> None:
