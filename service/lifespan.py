@@ -13,7 +13,7 @@ from service.chat.accounts import Accounts
 from service.chat.catalog import Catalog
 from service.chat.service import ChatService
 from service.clock import SystemClock
-from service.config import Settings
+from service.config import Settings, Streams
 from service.health.service import HealthService
 from service.http.edge import Edge
 from service.http.links import Links
@@ -88,13 +88,7 @@ async def open_services(
         )
         stack.callback(accounts.stop)
         tag = _random_text(TAG_CHARACTERS)
-        registry = StreamRegistry(
-            tag=tag,
-            draw=_random_text,
-            keep_seconds=settings.streams.keep_seconds,
-            max_bytes_per_stream=settings.streams.max_bytes_per_stream,
-            max_bytes_total=settings.streams.max_bytes_total,
-        )
+        registry = _open_registry(settings.streams, tag)
         stack.callback(registry.close)
         bus = await stack.enter_async_context(open_bus(settings.store.redis, tag))
         streams = await stack.enter_async_context(open_sharing(settings.streams, registry, bus, tag, clock))
@@ -144,6 +138,16 @@ async def open_services(
             subjects=stores.subjects,
             usage=stores.usage,
         )
+
+
+def _open_registry(settings: Streams, tag: str) -> StreamRegistry:
+    return StreamRegistry(
+        tag=tag,
+        draw=_random_text,
+        keep_seconds=settings.keep_seconds,
+        max_bytes_per_stream=settings.max_bytes_per_stream,
+        max_bytes_total=settings.max_bytes_total,
+    )
 
 
 def _random_text(characters: int) -> str:

@@ -15,11 +15,15 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+import structlog
+
 from service.app import create_app
 from service.config import Settings
 from service.http.edge import Edge
 from service.lifespan import Services, open_services
 from service.telemetry import logs
+
+_log = structlog.get_logger()
 
 ORPHAN_CHECK_SECONDS = 0.5
 """How soon a killed main process is noticed. Asking the kernel who the parent is costs 0.1 us."""
@@ -126,7 +130,7 @@ class _Duties:
             self._timers.append(self._loop.call_later(IDLE_CHECK_SECONDS, self._leave_when_idle))
         else:
             # A client library may hold the close up for good; what must last is on disk by now.
-            watchdog = threading.Timer(LEAVE_SECONDS, os._exit, (0,))
+            watchdog = threading.Timer(LEAVE_SECONDS, _end_late)
             watchdog.daemon = True
             watchdog.start()
             self._leave()
@@ -142,3 +146,9 @@ class _Duties:
 
 def _ignore() -> None:
     return
+
+
+def _end_late() -> None:
+    """End the process in the place of a loop that doesn't come to its end."""
+    _log.error("worker.close_held_up", after_seconds=LEAVE_SECONDS)
+    os._exit(0)
