@@ -50,6 +50,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     stream_id: str = ""
     answer: Answer | None = None
 
+    @property
+    def servable(self) -> bool:
+        """Whether there is anything to give to a request with its body."""
+        return not self.running or bool(self.stream_id)
+
 
 class Step(Enum):
     """What a request does that finds its key used."""

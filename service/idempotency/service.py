@@ -103,7 +103,8 @@ class IdempotencyService:
                 running.begin()
                 await self._make(running, context, work)
                 return None
-            self._end(running, record)
+            # One whose body is another learns of it before the call is over, for which those who wait still wait.
+            self._end(running, record if record.servable else None)
         finally:
             context.wanted = None
             if running.stage in {Stage.LOOKING, Stage.RUNNING}:

@@ -332,6 +332,29 @@ async def test_another_workers_call_is_waited_for(house: House) -> None:
     assert not house.upstream.calls
 
 
+async def test_who_comes_first_with_another_body_doesn_t_keep_the_others_from_another_workers_call(
+    house: House,
+) -> None:
+    """Those who waited for what it would find go on waiting for the call itself."""
+    claim = await house.theirs()
+    over = asyncio.Event()
+
+    async def wait_for(tag: str, claim_id: str) -> bool:
+        await over.wait()
+        return True
+
+    house.siblings.wait_for = wait_for  # type: ignore[method-assign]
+    other, *callers = house.ask(b"b"), house.ask(), house.ask()
+    await settle()
+    assert isinstance(other.error, IdempotencyMismatch)
+    assert not any(caller.task.done() for caller in callers)
+    await house.store.keep(claim, "other", Answer(200, [], b"theirs"))
+    over.set()
+    await settle()
+    assert [caller.body for caller in callers] == [b"theirs"] * 2
+    assert not house.upstream.calls
+
+
 async def test_another_workers_failed_call_is_taken_over(house: House) -> None:
     """Whether it has forgotten it by then or not."""
     await house.theirs()
