@@ -189,13 +189,21 @@ def _stop_listening() -> None:
     """Refuse new connections in this process, and leave the others alone.
 
     Granian can only do both at once, and mistakes a listener that is shut down; so each listening
-    socket is closed by putting an idle one in its place, which its owner may close in the end.
+    socket is closed by putting another one in its place, which its owner may close in the end. That
+    one listens too, where nobody calls: Granian takes any other refusal than "nobody is there" for a
+    failed handshake, and where somebody just called, it asks again and again and never hears of its end.
     """
-    for entry in list(Path("/dev/fd").iterdir()):
-        descriptor = int(entry.name)
-        if _is_listening(descriptor):
-            with socket.socket() as idle:
-                os.dup2(idle.fileno(), descriptor, inheritable=False)
+    listening = [
+        descriptor for descriptor in map(_number, Path("/dev/fd").iterdir()) if _is_listening(descriptor)
+    ]
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as nobodys:
+        nobodys.setblocking(False)
+        for descriptor in listening:
+            os.dup2(nobodys.fileno(), descriptor, inheritable=False)
+
+
+def _number(entry: Path) -> int:
+    return int(entry.name)
 
 
 def _is_listening(descriptor: int) -> bool:

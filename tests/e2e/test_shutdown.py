@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,24 @@ def start(gateway: Gateway, up: FakeProvider, server: str = "") -> str:
         targets = [{{ provider = "up", model = "x" }}]
         """
     )
+
+
+CLOSED_LISTENER = """
+import socket
+from service.server import _stop_listening
+
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    port = listener.getsockname()[1]
+    _stop_listening()
+    try:
+        socket.create_connection(("127.0.0.1", port))
+    except ConnectionRefusedError:
+        print("refused")
+    try:
+        listener.accept()
+    except BlockingIOError:
+        print("nobody called")
+"""
 
 
 def refuses(gateway: Gateway) -> bool | None:
@@ -314,3 +334,11 @@ def test_nothing_is_said_twice_or_lost_at_the_end(gateway: Gateway, up: FakeProv
     assert ids == [f"last-{number}" for number in range(20)]
     assert "Traceback" not in gateway.stderr + gateway.log
     assert msgspec.json.encode(gateway.lines)
+
+
+def test_who_accepts_from_a_closed_listener_finds_that_nobody_called() -> None:
+    """Not an error: where one comes at once and for ever, Granian asks again and never hears that it is to end."""
+    found = subprocess.run(
+        [sys.executable, "-c", CLOSED_LISTENER], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert found.stdout.split("\n") == ["refused", "nobody called", ""]
