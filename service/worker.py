@@ -19,6 +19,7 @@ import structlog
 
 from service.app import create_app
 from service.config import Settings
+from service.ending import what_waits
 from service.http.edge import Edge
 from service.lifespan import Services, open_services
 from service.telemetry import logs
@@ -130,7 +131,7 @@ class _Duties:
             self._timers.append(self._loop.call_later(IDLE_CHECK_SECONDS, self._leave_when_idle))
         else:
             # A client library may hold the close up for good; what must last is on disk by now.
-            watchdog = threading.Timer(LEAVE_SECONDS, _end_late)
+            watchdog = threading.Timer(LEAVE_SECONDS, _end_late, (self._loop,))
             watchdog.daemon = True
             watchdog.start()
             self._leave()
@@ -148,7 +149,7 @@ def _ignore() -> None:
     return
 
 
-def _end_late() -> None:
+def _end_late(loop: asyncio.AbstractEventLoop) -> None:
     """End the process in the place of a loop that doesn't come to its end."""
-    _log.error("worker.close_held_up", after_seconds=LEAVE_SECONDS)
+    _log.error("worker.close_held_up", after_seconds=LEAVE_SECONDS, waiting=what_waits(loop))
     os._exit(0)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from service.ending import end_all
+from service.ending import end_all, what_waits
 from tests.fakes.loops import virtual_time
 
 
@@ -32,3 +32,22 @@ async def test_a_lost_cancellation_is_repeated() -> None:
 
 async def test_nothing_to_end() -> None:
     await end_all([])
+
+
+async def test_what_waits_is_named_with_its_places() -> None:
+    """A coroutine within another one, and whoever asks."""
+
+    async def inner() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def outer() -> None:
+        await inner()
+
+    task = asyncio.get_running_loop().create_task(outer(), name="a task")
+    await asyncio.sleep(0)
+    (found,) = (line for line in what_waits(asyncio.get_running_loop()) if line.startswith("a task: "))
+    places = [
+        place.rpartition(":")[0].rpartition(".")[2] for place in found.removeprefix("a task: ").split(" > ")
+    ]
+    assert places == ["outer", "inner"]
+    await end_all([task])
