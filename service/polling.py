@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from service.ending import end_all
+
 
 class Poller:
     """Runs `step` again `every_seconds` after its end, in a task of its own; what it raises ends the task."""
@@ -20,8 +22,7 @@ class Poller:
     async def close(self) -> None:
         """Stop, and wait until it has."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait((self._task,))
+            await end_all((self._task,))
             self._task = None
 
     async def _run(self) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import structlog
 
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.limits.base import Meter, Used
 from service.principal import Principal
@@ -53,8 +54,7 @@ class Bookings:
 
     async def close(self) -> None:
         """Stop; what is not booked yet is in the ledger, from which counters are made anew."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_all((self._task,))
         if self._waiting:
             _log.warning("limits.not_booked", rows=len(self._waiting))
 

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.keys.jwks import JwksInvalid, KeySet
 
@@ -75,9 +76,7 @@ class CachedKeySet:
     async def close(self) -> None:
         """End the task, wake whoever waits for it, and let go of the source."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end_all((self._task,))
         await self._source.close()
 
     def usable(self) -> KeySet | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Final
 
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.keys.key import Key
 
@@ -50,11 +51,7 @@ class Lookups:
 
     async def close(self) -> None:
         """Stop all, and wait until they have."""
-        running = tuple(self._running)
-        for task in running:
-            task.cancel()
-        if running:
-            await asyncio.wait(running)
+        await end_all(self._running)
 
     async def _find_in_turn(self, id: str) -> Key | None:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from math import inf
 
+from service.ending import end_all
 from service.errors import StoreUnavailable
 from service.limits.accounts import Account
 from service.limits.base import SpentSoFar, Used
@@ -37,10 +38,7 @@ class LedgerSums:
 
     async def close(self) -> None:
         """Nobody waits any more."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(self._tasks.values())
 
     async def _ask(self, account: Account) -> StoreUnavailable | None:
         generation, cutoff, meter = self._courier.generation, account.cutoff, account.meter

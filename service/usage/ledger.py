@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import structlog
 
+from service.ending import end_all
 from service.usage.delivery import Delivery, LedgerWriter, as_fields
 from service.usage.journal import Journal
 from service.usage.replay import Replay
@@ -122,9 +123,7 @@ class Ledger:
                 async with asyncio.timeout(within_seconds):
                     await self.flush_now()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_all(self._tasks)
             self._journal.close()
 
     def state(self) -> dict[str, str]:
