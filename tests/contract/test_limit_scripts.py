@@ -138,7 +138,7 @@ waits = st.one_of(
 steps = st.lists(st.tuples(waits, sizes, st.none() | sizes), min_size=1, max_size=12)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(capacity=sizes, per_minute=sizes, course=steps)
 def test_a_rate_is_the_pure_one_to_the_micro_unit(
     talk: Talk, capacity: int, per_minute: int, course: list[tuple[int, int, int | None]]
@@ -171,7 +171,7 @@ def test_a_rate_is_the_pure_one_to_the_micro_unit(
             assert bucket_of(talk.tell(told)) == bucket
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(capacity=sizes, per_minute=sizes, units=sizes, wait_us=st.integers(0, MINUTE_US))
 def test_who_waits_as_long_as_the_pure_one_says_passes_and_a_microsecond_less_does_not(
     talk: Talk, capacity: int, per_minute: int, units: int, wait_us: int
@@ -196,7 +196,7 @@ holds = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(scale=st.sampled_from([1, 9 * 10**13]), course=holds)
 def test_whatever_is_leased_asked_and_spent_a_budget_is_never_exceeded(
     talk: Talk, scale: int, course: list[tuple[int, int, int]]

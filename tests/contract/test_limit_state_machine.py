@@ -22,7 +22,6 @@ def test_no_sequence_of_steps_leads_over_a_limit_or_leaks(name: str) -> None:
         settings=settings(
             max_examples=EXAMPLES.get(name, 30),
             stateful_step_count=STEPS,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.limits import Limits
@@ -196,7 +196,6 @@ _JSON = st.recursive(
 _NAMES = ["iss", "aud", "exp", "nbf", "iat", "sub", "tenant", "scope", "models"]
 
 
-@settings(deadline=None)
 @given(more=st.dictionaries(st.sampled_from(_NAMES), _JSON))
 def test_whatever_claims_say_nobody_becomes_an_administrator_by_chance(more: dict[str, object]) -> None:
     """They are a caller's or refused, and only the word itself makes an administrator."""

@@ -4,7 +4,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.settings import JwtAlgorithm
@@ -128,7 +128,6 @@ _JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     members=st.dictionaries(
         st.sampled_from(["kty", "crv", "n", "e", "x", "y", "alg", "kid", "use", "key_ops", "d"]), _JSON

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.config.settings import JwtAlgorithm
@@ -183,14 +183,12 @@ def test_which_key_is_taken(keys: list[Jwk], signer: SigningKey, error: type[Exc
             check(token, found)
 
 
-@settings(deadline=None)
 @given(token=st.binary(max_size=200) | st.from_regex(rb"[A-Za-z0-9_.-]{0,60}", fullmatch=True))
 def test_whatever_comes_is_refused_in_one_way(token: bytes) -> None:
     with pytest.raises(InvalidApiKey):
         check(token)
 
 
-@settings(deadline=None)
 @given(at=st.integers(0, len(GOOD) - 1), char=st.sampled_from(b"AZaz09-_."))
 def test_no_changed_character_passes(at: int, char: int) -> None:
     token = bytearray(GOOD)

@@ -35,7 +35,7 @@ USE = {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"a": [1, 2.50
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(messages_answers())
 def test_a_message_survives_the_way_to_openai_and_back(answer: Json) -> None:
     there = message_to_completion(encode(answer), created=7)

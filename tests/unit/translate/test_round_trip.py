@@ -77,7 +77,7 @@ def requests(draw: st.DrawFn) -> Json:
     return request
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(requests())
 def test_a_request_survives_the_way_to_anthropic_and_back(request: Json) -> None:
     body = encode(request)

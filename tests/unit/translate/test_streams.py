@@ -57,7 +57,7 @@ def anthropic_event(kind: str, **members: object) -> Event:
     return Event(encode({"type": kind, **members}), kind.encode())
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(messages_streams())
 def test_anthropics_stream_adds_up_to_its_whole_answer(stream: tuple[Json, list[Event]]) -> None:
     message, events = stream
@@ -68,7 +68,7 @@ def test_anthropics_stream_adds_up_to_its_whole_answer(stream: tuple[Json, list[
     assert assembled_completion(chunks) == whole
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(completion_streams())
 def test_openais_stream_adds_up_to_its_whole_answer(stream: tuple[Json, list[Event]]) -> None:
     """However the pieces of parallel calls are mixed, no byte of one is lost or out of order."""
@@ -79,14 +79,14 @@ def test_openais_stream_adds_up_to_its_whole_answer(stream: tuple[Json, list[Eve
     assert assembled_message(events) == decode(completion_to_message(encode(completion)))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(messages_streams())
 def test_a_stream_survives_the_way_to_openai_and_back(stream: tuple[Json, list[Event]]) -> None:
     message, events = stream
     assert assembled_message(to_messages(to_chunks(events))) == message
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(messages_streams())
 def test_openais_sdk_assembles_what_we_stream(stream: tuple[Json, list[Event]]) -> None:
     """The SDK joins lists by `index`, and fails on entries without."""

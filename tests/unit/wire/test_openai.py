@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion as SdkCompletion
 from openai.types.chat import ChatCompletionChunk as SdkChunk
@@ -129,7 +129,6 @@ def test_what_a_provider_may_know_passes(kind: Request, fields: dict[str, object
     assert isinstance(decoded(kind, **fields), kind)
 
 
-@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=8))  # fmt: skip
 def test_any_json_is_decoded_or_refused(value: object) -> None:
     body = msgspec.json.encode({"model": "m", "messages": value, "tools": value, "tool_choice": value})

@@ -155,7 +155,6 @@ def test_a_number_passes_if_a_double_can_hold_it(number: str, where: str) -> Non
 @example("1", "", 308)
 @example("1", "", 309)
 @example("0", "7" * 330, 0)
-@settings(deadline=None)
 def test_any_spelling_of_a_number_is_judged_by_its_value(whole: str, fraction: str, exponent: int) -> None:
     """With and without a fraction and an exponent, in digits without end."""
     text = (
@@ -293,14 +292,14 @@ def check_like_the_reference(body: bytes) -> None:
 @given(texts())
 @example('{"a":1,"A":2}')
 @example('{"K":1,"\u212a":2}')
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_members_are_what_the_standard_library_reads(text: str) -> None:
     """Names twice and in other case, escapes, white space, numbers beyond a double."""
     check_like_the_reference(text.encode())
 
 
 @given(texts(), st.integers(0, 400), st.sampled_from([b"", b'"', b",", b"{", b"}", b"\\", b":", b"\xff", b"\x00", b"e", b"1", b" ", b"."]))  # fmt: skip
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_body_that_was_spoilt_is_read_as_the_standard_library_reads_it(
     text: str, at: int, put: bytes
 ) -> None:

@@ -132,7 +132,7 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(HAPPENINGS, max_size=25))
 def test_each_request_gets_what_is_due(happenings: list[Happening]) -> None:
     """One call at a time, no answer to another body, nobody waits for ever, nothing is left."""

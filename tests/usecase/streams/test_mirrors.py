@@ -296,7 +296,7 @@ class Course:
             getattr(viewer, what)()
 
 
-@settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(STEPS, st.sampled_from(["finishes", "stops", "dies"]))
 def test_whatever_happens_nothing_is_lost_or_doubled(steps: list[tuple[str, int]], owner: str) -> None:
     """Each viewer that stays has all from its position on, or an error event after the first part of it."""

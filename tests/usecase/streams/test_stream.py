@@ -42,7 +42,7 @@ async def play(made: Hall, steps: list[tuple[str, int, int]]) -> None:
 
 
 @given(steps=STEPS, stopped=st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @virtual_time
 async def test_whoever_stays_gets_exactly_the_events_after_its_position(
     steps: list[tuple[str, int, int]], stopped: bool

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.analysis.bootstrap import (
@@ -43,7 +43,6 @@ def scaled(blocks: Blocks, factor: float) -> Blocks:
     return [[value * factor for value in block] for block in blocks]
 
 
-@settings(deadline=None)
 @given(paired(), st.floats(0.01, 100))
 def test_a_factor_without_noise_is_found_exactly(costs: tuple[Blocks, Blocks], factor: float) -> None:
     """However much the machine's pace changes from pair to pair, and with no width left."""
@@ -51,7 +50,6 @@ def test_a_factor_without_noise_is_found_exactly(costs: tuple[Blocks, Blocks], f
     assert ratio_interval(scaled(reference, factor), reference) == pytest.approx((factor, factor, factor))
 
 
-@settings(deadline=None)
 @given(paired())
 def test_swapping_the_two_turns_the_ratio_over(costs: tuple[Blocks, Blocks]) -> None:
     """Compared as logarithms: where two blocks differ widely the bounds are far out."""
@@ -63,7 +61,6 @@ def test_swapping_the_two_turns_the_ratio_over(costs: tuple[Blocks, Blocks]) -> 
     assert [-math.log(value) for value in back] == pytest.approx([ratio, high, low], abs=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.01, 100))
 def test_the_unit_does_not_matter(seed: int, factor: float) -> None:
     """Milliseconds or seconds: the same ratio."""
@@ -81,7 +78,6 @@ def test_the_seed_decides_everything() -> None:
     assert first == pytest.approx(other, rel=0.01)
 
 
-@settings(deadline=None)
 @given(WILD, WILD)
 def test_whatever_comes_in_the_interval_is_finite_and_in_order_or_there_is_none(
     subject: Blocks, reference: Blocks
@@ -165,7 +161,6 @@ VALUES_AND_COUNTS = st.lists(
 ).filter(lambda drawn: any(count for _, count in drawn))
 
 
-@settings(deadline=None)
 @given(VALUES_AND_COUNTS)
 def test_weighted_medians_are_medians_of_repeated_values(drawn: list[tuple[int, int]]) -> None:
     """Against the standard library's, value by value."""
@@ -174,7 +169,6 @@ def test_weighted_medians_are_medians_of_repeated_values(drawn: list[tuple[int, 
     assert found.tolist() == [statistics.median(repeated(drawn))]
 
 
-@settings(deadline=None)
 @given(VALUES_AND_COUNTS)
 def test_hodges_lehmann_is_the_median_of_all_averages_of_two(drawn: list[tuple[int, int]]) -> None:
     """Against the definition."""
@@ -224,7 +218,6 @@ def test_median_interval(blocks: Blocks, interval: tuple[float, float] | None) -
     assert median_interval(blocks) == (None if interval is None else pytest.approx(interval))
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.floats(-1000, 1000), min_size=1, max_size=4), min_size=1, max_size=8))
 def test_the_interval_holds_the_median(blocks: Blocks) -> None:
     """Also where values are negative."""
@@ -236,7 +229,6 @@ def test_the_interval_holds_the_median(blocks: Blocks) -> None:
     assert low - slack <= median <= high + slack
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(COSTS, min_size=1, max_size=4), min_size=2, max_size=8))
 def test_no_cost_has_a_bound_below_zero(blocks: Blocks) -> None:
     """Two blocks far apart give a wide interval, yet a possible one."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.analysis.search import Frontier
@@ -51,7 +51,6 @@ def disturbed(measure: Measure, added_ms: Sequence[float | None]) -> Measure:
     return measured
 
 
-@settings(deadline=None)
 @given(KNEES, BASES_MS)
 def test_the_rate_is_found_within_the_resolution_below_the_true_one(knee: float, base_ms: float) -> None:
     """For each limit; one that is not even kept at the start is 0."""
@@ -62,7 +61,6 @@ def test_the_rate_is_found_within_the_resolution_below_the_true_one(knee: float,
         assert found >= true / STEP * (1 - 1e-9) or true <= START * STEP
 
 
-@settings(deadline=None)
 @given(KNEES, BASES_MS)
 def test_twenty_probes_do_nearly_always(knee: float, base_ms: float) -> None:
     """Where each limit has its knee elsewhere the answers are coarser, by less than a tenth."""
@@ -74,7 +72,6 @@ def test_twenty_probes_do_nearly_always(knee: float, base_ms: float) -> None:
         assert found >= true / 1.1 or true <= START * STEP
 
 
-@settings(deadline=None)
 @given(KNEES, BASES_MS, st.integers(0, 25), st.one_of(st.none(), st.floats(0.1, 1000)))
 def test_one_disturbed_measurement_costs_at_most_the_resolution_again(
     knee: float, base_ms: float, place: int, more_ms: float | None
@@ -87,7 +84,6 @@ def test_one_disturbed_measurement_costs_at_most_the_resolution_again(
         assert found >= true / STEP**2 * (1 - 1e-9) or true <= START * STEP**2
 
 
-@settings(deadline=None)
 @given(
     KNEES,
     BASES_MS,
@@ -105,7 +101,6 @@ def test_any_noise_ends_within_the_probes_and_never_repeats_a_rate(
     assert sorted(answers.values()) == [answers[limit] for limit in LIMITS_MS]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), max_size=300))
 def test_nonsense_ends_too(added_ms: list[float | None]) -> None:
     """Without a bound on probes: the gaps close whatever is measured."""

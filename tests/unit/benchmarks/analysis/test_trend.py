@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.analysis.trend import slope, slope_per
@@ -12,7 +12,6 @@ from benchmarks.analysis.trend import slope, slope_per
 Points = list[tuple[float, float]]
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**9), st.integers(0, 10**6), st.integers(1, 1000), st.integers(1, 1000))
 def test_slope_ignores_what_is_paid_once(once: int, each: int, fewer: int, further: int) -> None:
     """once + each × n has the slope `each`."""
@@ -33,14 +32,12 @@ def correlated(count: int, correlation: float, chance: np.random.Generator) -> l
     return values
 
 
-@settings(deadline=None)
 @given(st.floats(-1000, 1000), st.floats(-1e6, 1e6), st.integers(12, 40))
 def test_a_straight_line_has_its_slope_and_no_doubt(each: float, once: float, count: int) -> None:
     found = slope_per(series([once + each * place for place in range(count)]))
     assert found == pytest.approx((each, each, each), rel=1e-6, abs=1e-9 * max(abs(once), 1))
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=5, max_size=30), st.floats(0.01, 100))
 def test_units_scale_and_a_mirror_turns(values: list[float], factor: float) -> None:
     """y × f has the slope × f, and -y the slope and its bounds turned over."""

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.analysis.verdicts import Thresholds, compare, is_regression, verdict
@@ -38,7 +38,6 @@ TURNED = {
 }
 
 
-@settings(deadline=None)
 @given(st.floats(0.5, 2), st.floats(1, 2), st.sampled_from([0.05, 0.1, 0.3]))
 def test_swapping_the_two_turns_the_verdict(low: float, width: float, threshold: float) -> None:
     """The bounds lie alike on both sides; only rounding at the very bound may differ."""
