@@ -13,7 +13,7 @@ from benchmarks.upstream.script import Script
 from tests.fakes.loops import on_uvloop, until
 from tests.unit.benchmarks.serving import Serving, serving
 
-_BIG = 1500  # tokens: 360 KB, twice times what is kept for a slow reader on its way
+_BIG = 3000  # tokens: 720 KB, four times what is kept for a slow reader on its way
 
 
 @pytest.mark.parametrize("size", [0, 1, 128, 129, 300])
