@@ -13,6 +13,7 @@ from service import __version__
 from service.banner import banner, describe_routes
 from service.config import ConfigInvalid, Settings, load
 from service.config.load import HasKeys
+from service.config.source import Source
 from service.database_cli import database_commands
 from service.keys.cli import key_commands
 from service.preparing import has_keys, prepare
@@ -56,13 +57,23 @@ def serve_command(
     _fill_standard_streams()
     settings = _load(config_path, overrides, insecure_no_auth)
     try:
-        settings = _with_port(settings, claim_port(settings.server.host, settings.server.port))
+        port = claim_port(settings.server.host, settings.server.port)
     except PortTaken as error:
         click.echo(f"penstock: {error}", err=True)
         sys.exit(1)
+    if not settings.server.port:
+        # It stays the one that was found, however often the configuration is read.
+        overrides["server.port"] = port
+    settings = replace(settings, server=replace(settings.server, port=port))
     _prepare(settings)
     click.echo(banner(settings), err=True)
-    serve(settings, readable_logs=sys.stdout.isatty())
+    source = Source(
+        config_path=config_path,
+        overrides=overrides,
+        insecure_no_auth=insecure_no_auth,
+        working_directory=Path.cwd(),
+    )
+    serve(settings, source, readable_logs=sys.stdout.isatty())
 
 
 @main.command()
@@ -112,10 +123,6 @@ def _refuse(error: ConfigInvalid) -> NoReturn:
 main.add_command(key_commands(_load_for_shell))
 main.add_command(database_commands(_load_for_shell))
 main.add_command(usage_commands(_load_for_shell))
-
-
-def _with_port(settings: Settings, port: int) -> Settings:
-    return replace(settings, server=replace(settings.server, port=port))
 
 
 def _fill_standard_streams() -> None:

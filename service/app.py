@@ -28,6 +28,7 @@ from service.keys.controller import KeysController
 from service.lifespan import Services
 from service.limits.controller import TenantsController, UsersController
 from service.limits.standing_controller import LimitsController
+from service.reload.controller import ReloadController
 from service.streams.controller import StreamsController
 from service.usage.controller import UsageController
 
@@ -58,6 +59,7 @@ def create_app(settings: Settings, open_services: OpenServices) -> Edge:
             UsersController,
             LimitsController,
             UsageController,
+            ReloadController,
             HealthController,
             DocsController,
         ],

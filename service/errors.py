@@ -32,12 +32,21 @@ class GatewayError(Exception):
 
 
 class InvalidRequest(GatewayError):
-    """The body or a header is malformed, of a wrong type or out of range."""
+    """The body or a header is malformed, of a wrong type or out of range.
 
-    @property
-    def errors(self) -> tuple[FieldError, ...]:
-        """The mistake as a list for clients that show it beside the field."""
-        return (FieldError(self.param, self.detail),) if self.param else ()
+    errors: every mistake, for clients that show it beside the field; not given, it is the one in `param`.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        param: str | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(detail, param=param, retry_after_seconds=retry_after_seconds)
+        self.errors = errors or ((FieldError(param, detail),) if param else ())
 
 
 class ModelNotFound(GatewayError):

@@ -4,13 +4,12 @@ import asyncio
 import random  # noqa: TID251 - the one place that has chance to hand out
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from service.chat.accounts import Accounts
-from service.chat.catalog import Catalog
 from service.chat.service import ChatService
 from service.clock import SystemClock
 from service.config import Settings, Streams
@@ -24,10 +23,10 @@ from service.keys.authenticator import Authenticator
 from service.keys.service import KeyService
 from service.limits.admin import LimitAdmin
 from service.limits.standing import Standing
-from service.pricing.prices import SettingsPrices
-from service.providers.registry import open_providers
+from service.reload.service import ReloadService
+from service.serving import Serving
 from service.siblings.opening import open_bus
-from service.stores import open_stores
+from service.stores import Stores, open_stores
 from service.streams.joining import Joining
 from service.streams.registry import StreamRegistry
 from service.streams.service import TAG_CHARACTERS, StreamService
@@ -37,6 +36,9 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.recorder import Recorder
 from service.usage.service import UsageService
 
+ReadAgain = Callable[[Callable[[], bool]], Settings]
+"""The configuration as it is now. Given: whether there are keys. Raises ConfigInvalid."""
+
 METRICS_SAVE_SECONDS = 1.0
 """How old another worker's numbers may be when one is scraped; scrapes come every 5 s or less often."""
 
@@ -45,28 +47,44 @@ METRICS_SAVE_SECONDS = 1.0
 class Services:
     """What the controllers call. Frozen: made once per worker, inside its loop."""
 
-    chat: ChatService
     gatekeeper: Authenticator
     health: HealthService
     idempotency: IdempotencyService
     keys: KeyService
     links: Links
     metrics: Metrics
-    metrics_open: bool
     recorder: Recorder
+    reload: ReloadService
+    serving: Serving
     standing: Standing
     streams: StreamService
     subjects: LimitAdmin
     usage: UsageService
 
+    @property
+    def chat(self) -> ChatService:
+        """As the configuration has it now."""
+        return self.serving.chat
+
+    @property
+    def metrics_open(self) -> bool:
+        """Whether operators' numbers are shown without a key."""
+        return self.serving.metrics_open
+
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, edge: Edge, routes: frozenset[str], metrics_directory: Path | None = None
+    settings: Settings,
+    edge: Edge,
+    routes: frozenset[str],
+    metrics_directory: Path | None = None,
+    read_again: ReadAgain | None = None,
+    tell_others: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Services]:
     """Open everything.
 
-    routes: the paths that metrics tell apart. metrics_directory: shared by several workers.
+    routes: the paths that metrics tell apart. metrics_directory: shared by several workers. read_again,
+    tell_others: see `ReloadService`.
     """
     clock = SystemClock()
     async with AsyncExitStack() as stack:
@@ -74,27 +92,16 @@ async def open_services(
         stack.callback(access.close)
         metrics = Metrics(routes, metrics_directory)
         stores = await stack.enter_async_context(open_stores(settings, clock, metrics))
-        providers = open_providers(settings, clock)
-        for provider in providers.values():
-            stack.callback(provider.close)
-        catalog = Catalog(settings, SettingsPrices())
-        cards = catalog.cards()
-        accounts = Accounts(
-            limits=stores.limits,
-            ledger=stores.ledger,
-            clock=clock,
-            aliases=catalog.aliases,
-            dialect_of=lambda name: providers[name].codec.dialect,
-        )
-        stack.callback(accounts.stop)
         tag = _random_text(TAG_CHARACTERS)
         registry = _open_registry(settings.streams, tag)
+        serving = Serving(settings, stores=stores, registry=registry, clock=clock, draw=random.random)
+        stack.callback(serving.close)
         stack.callback(registry.close)
         bus = await stack.enter_async_context(open_bus(settings.store.redis, tag))
         streams = await stack.enter_async_context(open_sharing(settings.streams, registry, bus, tag, clock))
         health = HealthService(
             now=clock.now,
-            default_model=cards[0].id if cards else None,
+            default_model=lambda: serving.default_model,
             accepting=lambda: edge.ready,
             stores=stores.state,
         )
@@ -114,30 +121,32 @@ async def open_services(
         if metrics_directory is not None:
             stack.callback(_Saving(metrics).end)
         yield Services(
-            chat=ChatService(
-                catalog=catalog,
-                providers=providers,
-                retries=settings.retries,
-                streams=settings.streams,
-                registry=registry,
-                usage=settings.usage,
-                accounts=accounts,
-                clock=clock,
-                draw=random.random,
-            ),
             gatekeeper=stores.gatekeeper,
             health=health,
             idempotency=idempotency,
             keys=stores.keys,
             links=Links(settings.server),
             metrics=metrics,
-            metrics_open=settings.server.metrics_open,
             recorder=recorder,
+            reload=ReloadService(
+                settings,
+                read=partial(read_again, stores.gatekeeper.may_have_keys) if read_again else lambda: settings,
+                use=partial(_use, stores, serving, edge),
+                tell_others=tell_others,
+            ),
+            serving=serving,
             standing=stores.standing,
             streams=streams,
             subjects=stores.subjects,
             usage=stores.usage,
         )
+
+
+def _use(stores: Stores, serving: Serving, edge: Edge, settings: Settings) -> None:
+    """In one step of the loop: no request sees some of it."""
+    stores.use(settings)
+    serving.use(settings)
+    edge.use(settings)
 
 
 def _open_registry(settings: Streams, tag: str) -> StreamRegistry:

@@ -15,7 +15,6 @@ import termios
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
@@ -27,7 +26,9 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.mp import MPServer
 
-from service.config import Settings
+from service.config import ConfigInvalid, Settings
+from service.config.changes import changes
+from service.config.source import Source
 
 MAX_CONNECTIONS = 16_384
 """Granian's backpressure counts idle keep-alive connections too, and lets excess clients hang."""
@@ -66,6 +67,7 @@ class Server(MPServer):
 
     stopping = False
     drain_seconds = 0.0
+    loader: "_Loader | None" = None
 
     def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
         """SIGTERM and SIGINT. The second one ends everything at once."""
@@ -79,6 +81,14 @@ class Server(MPServer):
             _signal(worker.inner.pid, signal.SIGUSR1)
         threading.Thread(target=self._see_out, daemon=True).start()
 
+    def signal_handler_reload(self, *args: object, **kwargs: object) -> None:
+        """SIGHUP: each worker reads the configuration again, and so does this process for workers to come."""
+        if self.loader is None or self.stopping:
+            return
+        self.loader.read_again()
+        for worker in self.wrks:
+            _signal(worker.inner.pid, signal.SIGHUP)
+
     def _see_out(self) -> None:
         """Wait for the workers to end, but not for ever; Granian's own shutdown does the rest."""
         deadline_at = monotonic() + self.drain_seconds + KILL_MARGIN_SECONDS
@@ -91,8 +101,8 @@ class Server(MPServer):
         self.main_loop_interrupt.set()
 
 
-def serve(settings: Settings, *, readable_logs: bool) -> None:
-    """Serve until told to stop. Raises PortTaken."""
+def serve(settings: Settings, source: Source, *, readable_logs: bool) -> None:
+    """Serve until told to stop. source: where `settings` were read, and are read again. Raises PortTaken."""
     _allow_many_files()
     server = Server(
         "service.worker",
@@ -117,8 +127,8 @@ def serve(settings: Settings, *, readable_logs: bool) -> None:
     several = settings.server.workers > 1
     with TemporaryDirectory(prefix="penstock-metrics-") if several else nullcontext() as directory:
         metrics_directory = Path(directory) if directory else None
-        load = partial(_load, settings, readable_logs, metrics_directory)
-        server.serve(target_loader=load, wrap_loader=False)
+        server.loader = _Loader(settings, source, readable_logs, metrics_directory)
+        server.serve(target_loader=server.loader, wrap_loader=False)
 
 
 def claim_port(host: str, port: int) -> int:
@@ -147,15 +157,37 @@ def _address(host: str) -> str:
     return str(address[0])
 
 
-def _load(
-    settings: Settings, readable_logs: bool, metrics_directory: Path | None
-) -> Callable[..., Awaitable[None]]:
-    """In the worker, before Granian asks for the event that ends it."""
-    from service.worker import load_app
+class _Loader:
+    """What Granian has each worker call for its application; settings: those of workers that begin now."""
 
-    leaving = _Leaving(settings.server.port)
-    granian_signals.set_loop_signals = leaving.listen
-    return load_app(settings, readable_logs, metrics_directory, _stop_listening, leaving.leave)
+    def __init__(
+        self, settings: Settings, source: Source, readable_logs: bool, metrics_directory: Path | None
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._readable_logs = readable_logs
+        self._metrics_directory = metrics_directory
+
+    def read_again(self) -> None:
+        """In the main process. The workers say what is wrong with it."""
+        with suppress(ConfigInvalid):
+            read = self._source.read(lambda store: True)
+            self._settings = changes(self._settings, read).settings
+
+    def __call__(self) -> Callable[..., Awaitable[None]]:
+        """In the worker, before Granian asks for the event that ends it."""
+        from service.worker import load_app
+
+        leaving = _Leaving(self._settings.server.port)
+        granian_signals.set_loop_signals = leaving.listen
+        return load_app(
+            self._settings,
+            self._source,
+            self._readable_logs,
+            self._metrics_directory,
+            _stop_listening,
+            leaving.leave,
+        )
 
 
 class _Leaving:

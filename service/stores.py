@@ -9,13 +9,14 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from service.clock import Clock
-from service.config import Auth, Settings
+from service.config import Auth, Limits, Settings
 from service.config.urls import is_loopback
 from service.database import Database
 from service.errors import StoreUnavailable
@@ -50,7 +51,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """All that outlives a request. state: by a store's name, `ok` or what is the matter with it."""
+    """All that outlives a request.
+
+    state: by a store's name, `ok` or what is the matter with it. use: go by other settings from now on.
+    """
 
     gatekeeper: Authenticator
     idempotency: DatabaseIdempotencyStore
@@ -61,6 +65,7 @@ class Stores:
     subjects: LimitAdmin
     usage: UsageService
     state: Callable[[], dict[str, str]]
+    use: Callable[[Settings], None]
 
 
 @asynccontextmanager
@@ -86,7 +91,8 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
         listening = Poller(overrides.poll_once, POLL_SECONDS)
         stack.push_async_callback(listening.close)
         await listening.start()
-        principal_of = _principal_of(key_store, settings)
+        defaults = KeyDefaults(settings.limits.key)
+        principal_of = _principal_of(key_store, defaults, has_tokens=settings.auth.jwt is not None)
         limits = LimitService(settings.limits, store, overrides, metrics.count_refusal)
         recovered = _forgotten
         if not isinstance(store, MemoryLimitStore):
@@ -123,6 +129,7 @@ async def open_stores(settings: Settings, clock: Clock, metrics: Metrics) -> Asy
                 "keys": gatekeeper.state,
                 "overrides": overrides.state,
             },
+            use=partial(_use, limits, gatekeeper, defaults),
         )
 
 
@@ -135,14 +142,28 @@ async def _tell_if_outdated(database: Database) -> None:
         _log.error("database.away")
 
 
-def _principal_of(keys: DatabaseKeyStore, settings: Settings) -> PrincipalOf:
+class KeyDefaults(msgspec.Struct):
+    """Limits of each key that says nothing itself, as they are now."""
+
+    limits: Limits
+
+
+def _use(limits: LimitService, gatekeeper: Authenticator, defaults: KeyDefaults, settings: Settings) -> None:
+    defaults.limits = settings.limits.key
+    limits.use(settings.limits)
+    gatekeeper.use(
+        required=_requirement(settings), admin_key=settings.auth.admin_key, defaults=settings.limits.key
+    )
+
+
+def _principal_of(keys: DatabaseKeyStore, defaults: KeyDefaults, *, has_tokens: bool) -> PrincipalOf:
     """A caller's limits by its key's id. What tokens say of models and scopes is in nobody's store."""
 
     async def find(key_id: str) -> Principal | None:
-        if settings.auth.jwt is not None and key_id.startswith("jwt:"):
-            return Principal(key_id=key_id, limits=settings.limits.key)
+        if has_tokens and key_id.startswith("jwt:"):
+            return Principal(key_id=key_id, limits=defaults.limits)
         key = await keys.find(key_id) if is_id(key_id) else None
-        return None if key is None else key.to_principal(settings.limits.key)
+        return None if key is None else key.to_principal(defaults.limits)
 
     return find
 

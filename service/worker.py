@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import structlog
 
 from service.app import create_app
 from service.config import Settings
+from service.config.source import Source
 from service.ending import what_waits
 from service.http.edge import Edge
 from service.lifespan import Services, open_services
@@ -43,6 +44,7 @@ LEAVE_SECONDS = 4.0
 
 def load_app(
     settings: Settings,
+    source: Source,
     readable_logs: bool,
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
@@ -50,11 +52,11 @@ def load_app(
 ) -> Edge:
     """The application of one worker, as the server wants it.
 
-    metrics_directory: where several workers leave their numbers; None for a single one.
+    source: where `settings` were read. metrics_directory: where several workers leave their numbers; None for a single one.
     stop_listening: refuses new connections from then on, and leaves the others alone. leave: ends the server.
     """
     logs.configure(readable=readable_logs)
-    app = create_app(settings, partial(_open_worker, metrics_directory, stop_listening, leave))
+    app = create_app(settings, partial(_open_worker, source, metrics_directory, stop_listening, leave))
     _spare_the_collector()
     return app
 
@@ -71,6 +73,7 @@ def _spare_the_collector() -> None:
 
 @asynccontextmanager
 async def _open_worker(
+    source: Source,
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
     leave: Callable[[], None],
@@ -78,9 +81,18 @@ async def _open_worker(
     edge: Edge,
     routes: frozenset[str],
 ) -> AsyncIterator[Services]:
-    async with open_services(settings, edge, routes, metrics_directory) as services:
+    parent = os.getppid()
+
+    def read_again(may_have_keys: Callable[[], bool]) -> Settings:
+        return source.read(lambda store: may_have_keys())
+
+    def tell_others() -> None:
+        if os.getppid() == parent:
+            os.kill(parent, signal.SIGHUP)
+
+    async with open_services(settings, edge, routes, metrics_directory, read_again, tell_others) as services:
         _be_considerate()
-        duties = _Duties(settings, edge, stop_listening, leave)
+        duties = _Duties(settings, edge, services.reload.follow, stop_listening, leave)
         try:
             yield services
         finally:
@@ -106,9 +118,12 @@ class _Duties:
         self,
         settings: Settings,
         edge: Edge,
+        reload: Callable[[], Coroutine[None, None, None]],
         stop_listening: Callable[[], None],
         leave: Callable[[], None],
     ) -> None:
+        self._reload = reload
+        self._reloading = set[asyncio.Task[None]]()
         self._loop = asyncio.get_running_loop()
         self._server = settings.server
         self._edge = edge
@@ -118,6 +133,7 @@ class _Duties:
         self._parent = os.getppid()
         for number in (signal.SIGUSR1, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._stop)
+        self._loop.add_signal_handler(signal.SIGHUP, self._read_again)
         # A terminal's Ctrl-C reaches every process; the main one decides what it means.
         self._loop.add_signal_handler(signal.SIGINT, _ignore)
         self._timers = [self._loop.call_later(ORPHAN_CHECK_SECONDS, self._check_parent)]
@@ -126,6 +142,11 @@ class _Duties:
         """The worker is done."""
         for timer in self._timers:
             timer.cancel()
+
+    def _read_again(self) -> None:
+        task = self._loop.create_task(self._reload(), name="reload")
+        self._reloading.add(task)
+        task.add_done_callback(self._reloading.discard)
 
     def _stop(self) -> None:
         if self._stopping:

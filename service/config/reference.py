@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import inspect
 
+from service.config.changes import AT_START
 from service.config.describing import alternatives, bare, description, expected
 from service.config.limits import Limits
 from service.config.load import PROVIDER_VARIABLES, VARIABLES
@@ -58,6 +59,20 @@ that is missing is a mistake. No log, error or `repr` ever shows one.
 """
 
 
+READ_AGAIN: Final = """\
+## Reading it again
+
+`SIGHUP` to the main process, or `POST /admin/reload` (scope `admin`), has every worker read file, environment and flags
+again. A bad one is refused as at start, and the old one stays: the log has `config.refused` with every mistake, the
+route answers 400 with the same. Else what changed holds for requests that begin from then on, and those under way,
+streams too, go on as they began, though their model, provider or key may be gone. The log has `config.reloaded`.
+`env:` secrets are those of the process's own environment, which nobody changes from outside; `file:` ones are read again.
+
+Some keys are read at the start only. Where one of them changed, the old value stays, and the key is named in
+`needs_restart`, in the log and in the route's answer: {keys}.
+"""
+
+
 DESCRIBED_ONCE: Final[dict[type, str]] = {TimeoutOverrides: "timeouts", Limits: "limits.anonymous"}
 """Tables that are written the same in several places, and where the page describes them."""
 
@@ -68,8 +83,19 @@ _GROUPED_FROM: Final = 10_000
 def reference() -> str:
     """The whole page as Markdown."""
     sections = _fields(Sections)
-    parts = [HEAD, _environment(), *(_section(field.name, field.type) for field in sections), SECRETS]
+    parts = [
+        HEAD,
+        _environment(),
+        *(_section(field.name, field.type) for field in sections),
+        SECRETS,
+        _read_again(),
+    ]
     return "\n".join(parts)
+
+
+def _read_again() -> str:
+    keys = (f"`{section}.{key}`" for section, keys in AT_START.items() for key in sorted(keys))
+    return READ_AGAIN.format(keys=", ".join(keys))
 
 
 def _environment() -> str:

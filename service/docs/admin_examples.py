@@ -145,3 +145,10 @@ METERS_ANSWERS: Json = {
         },
     }
 }
+
+RELOAD_ANSWERS: Json = {
+    "changed": {
+        "summary": "Two tables changed, and a key that is read at the start only",
+        "value": {"changed": ["providers", "models"], "needs_restart": ["streams.keep_seconds"]},
+    },
+}

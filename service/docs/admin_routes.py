@@ -123,4 +123,16 @@ LIMIT_ROUTES: dict[tuple[str, str], Route] = {
     ),
 }
 
-ADMIN_ROUTES = KEY_ROUTES | LIMIT_ROUTES
+RELOAD_ROUTES: dict[tuple[str, str], Route] = {
+    ("post", "/admin/reload"): Route(
+        tag=TAG,
+        name="reload",
+        summary="Read the configuration again",
+        description="In all workers. A bad one is refused with every mistake, and the old one stays; requests under way"
+        " go on as they began.",
+        answers=admin.RELOAD_ANSWERS,
+        failures=(InvalidRequest,),
+    ),
+}
+
+ADMIN_ROUTES = KEY_ROUTES | LIMIT_ROUTES | RELOAD_ROUTES

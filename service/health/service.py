@@ -71,7 +71,7 @@ class HealthService:
         self,
         *,
         now: Callable[[], float],
-        default_model: str | None,
+        default_model: Callable[[], str | None],
         accepting: Callable[[], bool],
         stores: Callable[[], dict[str, str]],
     ) -> None:
@@ -127,8 +127,8 @@ class HealthService:
             status="down" if not self._accepting() else "degraded" if failing else "ok",
             version=__version__,
             uptime_seconds=int(self._now() - self._started_at),
-            model=self._default_model,
-            embedding_model=self._default_model,
+            model=self._default_model(),
+            embedding_model=self._default_model(),
             models=models,
             checks=self.checks(),
         )

@@ -77,14 +77,7 @@ class Edge:
         self._methods_of = methods_of
         self._has_route = has_route
         self._direct = direct
-        self._server = settings.server
-        # Nobody asked for an open server on purpose: then a web page must not reach it by DNS rebinding.
-        self._may_be_open = (
-            settings.auth.required is None
-            and settings.auth.jwt is None
-            and not settings.insecure_no_auth
-            and is_loopback(settings.server.host)
-        )
+        self.use(settings)
         self.is_open: Callable[[], bool] = lambda: True
         self.record: Callable[[Facts, float], None] = _unrecorded
         self._trusted = networks(settings.server.trusted_proxies)
@@ -95,6 +88,17 @@ class Edge:
         self._draining = False
         self._grace: Grace | None = None
         self.ready = True
+
+    def use(self, settings: Settings) -> None:
+        """Go by these from the next request on."""
+        self._server = settings.server
+        # Nobody asked for an open server on purpose: then a web page must not reach it by DNS rebinding.
+        self._may_be_open = (
+            settings.auth.required is None
+            and settings.auth.jwt is None
+            and not settings.insecure_no_auth
+            and is_loopback(settings.server.host)
+        )
 
     @property
     def busy(self) -> bool:

@@ -53,6 +53,10 @@ def requirement(auth: Auth, *, loopback: bool, insecure_no_auth: bool) -> bool |
     return True if auth.jwt is not None or not loopback else None
 
 
+def _bytes_of(secret: Secret | None) -> bytes | None:
+    return None if secret is None else secret.reveal().encode()
+
+
 class Authenticator:
     """Recognises callers. One per worker.
 
@@ -73,7 +77,7 @@ class Authenticator:
     ) -> None:
         self._source = source
         self._required = required
-        self._admin_key = None if admin_key is None else admin_key.reveal().encode()
+        self._admin_key = _bytes_of(admin_key)
         self._tokens = tokens
         self._now = now
         self._moment = moment
@@ -85,6 +89,18 @@ class Authenticator:
         self._any_ever: bool | None = None
         self._away = False
         self._poller = Poller(self.poll_once, POLL_SECONDS)
+
+    def use(self, *, required: bool | None, admin_key: Secret | None, defaults: Limits) -> None:
+        """Go by these from the next request on."""
+        self._required = required
+        self._admin_key = _bytes_of(admin_key)
+        self._cache.use(defaults)
+        if self._tokens is not None:
+            self._tokens.use(defaults)
+
+    def may_have_keys(self) -> bool:
+        """Whether a key was ever made, or nobody can tell."""
+        return self._any_ever is not False
 
     async def start(self) -> None:
         """Ask the database once, and go on asking it for news."""

@@ -50,6 +50,12 @@ class KeyCache:
         self._known: dict[bytes, Known] = {}
         self.confirmed_at = -inf
 
+    def use(self, defaults: Limits) -> None:
+        """Other limits of any key, for those that are here too."""
+        self._defaults = defaults
+        for known in self._known.values():
+            known.principal = self.principal(known.key)
+
     def recognise(self, text: bytes, now: float, moment: float) -> Principal | None:
         """Whose key `text` is; None: not known here, or nothing that opens. text: begins like a key."""
         known = self._known.get(text[ID_START:ID_END])

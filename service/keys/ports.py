@@ -3,6 +3,7 @@
 from collections.abc import Coroutine
 from typing import NamedTuple, Protocol
 
+from service.config.limits import Limits
 from service.keys.key import Key
 from service.principal import Principal
 
@@ -29,6 +30,9 @@ class KeySource(Protocol):
 
 class Tokens(Protocol):
     """Tokens of an identity provider."""
+
+    def use(self, limits: Limits) -> None:
+        """Other limits of any key, from now on."""
 
     def recognise(self, token: bytes) -> Principal | None:
         """Whose token it is, if it was verified before."""

@@ -44,6 +44,11 @@ class TokenVerifier:
         self._verified_with: KeySet | None = None
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
 
+    def use(self, limits: Limits) -> None:
+        """Other limits of any key. Who was verified before is verified once more."""
+        self._limits = limits
+        self._callers.clear()
+
     async def start(self) -> None:
         """Begin to fetch the keys."""
         await self._keys.start()

@@ -73,6 +73,11 @@ class LimitService:
         self._plans: dict[tuple[str, str, str, str], tuple[Principal, Plan]] = {}
         self._version = overrides.version
 
+    def use(self, settings: LimitSettings) -> None:
+        """Go by these from the next request on; what was taken stays taken."""
+        self._settings = settings
+        self._plans.clear()
+
     def plan(self, principal: Principal, model: str, route: str) -> Plan:
         """The caller's meters, remembered until somebody's limits change."""
         if self._version != self._overrides.version or len(self._plans) >= MAX_REMEMBERED:

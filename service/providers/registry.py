@@ -4,7 +4,7 @@ A new kind is a codec (or one of those that exist), an upstream and a row in KIN
 """
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlsplit
@@ -13,7 +13,6 @@ import certifi
 
 from service.clock import Clock
 from service.config import Provider as ProviderSettings
-from service.config import Settings
 from service.providers.anthropic import AnthropicCodec
 from service.providers.base import Codec, Operation, Provider
 from service.providers.faults import Conceal, concealing
@@ -42,9 +41,36 @@ KINDS = {
 }
 
 
-def open_providers(settings: Settings, clock: Clock) -> dict[str, Provider]:
-    """Every configured provider by name; no connection is made. Call inside the running loop."""
-    return {provider.name: _open(provider, clock) for provider in settings.providers}
+class Providers:
+    """The configured providers, opened; no connection is made before it is needed. Made inside the running loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._open: dict[str, tuple[ProviderSettings, Provider]] = {}
+
+    def use(self, settings: tuple[ProviderSettings, ...]) -> dict[str, Provider]:
+        """All of `settings` by name. One that is as it was keeps its connections.
+
+        The others are closed: calls that are under way there go on to their ends.
+        """
+        before, self._open = self._open, {}
+        for each in settings:
+            known = before.get(each.name)
+            if known is not None and known[0] == each:
+                self._open[each.name] = before.pop(each.name)
+            else:
+                self._open[each.name] = each, _open(each, self._clock)
+        _close(before)
+        return {name: provider for name, (_, provider) in self._open.items()}
+
+    def close(self) -> None:
+        """Close all of them."""
+        _close(self._open)
+
+
+def _close(opened: Mapping[str, tuple[ProviderSettings, Provider]]) -> None:
+    for _, provider in opened.values():
+        provider.close()
 
 
 def _open(settings: ProviderSettings, clock: Clock) -> Provider:

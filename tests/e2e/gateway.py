@@ -132,6 +132,12 @@ class Gateway:
         return self.process.pid
 
     @property
+    def workers(self) -> list[int]:
+        """The processes that serve now."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [int(each) for each in children if _serves(Path(f"/proc/{each}"))]
+
+    @property
     def log(self) -> str:
         """All that it wrote to stdout so far."""
         return self._log_path.read_text() if self._log_path.exists() else ""
@@ -253,6 +259,12 @@ class Gateway:
         except (OSError, Cut):
             return None
         return True if answer.status == 200 else None
+
+
+def _serves(process: Path) -> bool:
+    """Whether it is a worker, and neither Python's own helper nor a dead one that nobody has taken note of."""
+    command = (process / "cmdline").read_bytes()
+    return bool(command) and b"resource_tracker" not in command
 
 
 def provider_toml(name: str, kind: str, base_url: str = "") -> str:

@@ -222,18 +222,6 @@ def test_a_viewer_that_reads_nothing_is_cut_and_slows_nobody(
         again.body_until(f"{stream_id}-1500\n".encode())
 
 
-def worker_of(gateway: Gateway) -> int:
-    """Its one worker's process."""
-    children = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    workers = [
-        int(each)
-        for each in children
-        if b"resource_tracker" not in Path(f"/proc/{each}/cmdline").read_bytes()
-    ]
-    assert len(workers) == 1
-    return workers[0]
-
-
 def sockets(pid: int) -> int:
     """How many sockets a process has open; files don't count, for the database opens some more under load."""
     count = 0
@@ -264,7 +252,7 @@ def test_after_a_storm_of_disconnects_nothing_is_left(tmp_path: Path, up: FakePr
     up.default = faults.Silence(after=2)
     with Gateway(tmp_path) as gateway:
         gateway.start(config(up, "[streams]\nlinger_seconds = 0.3\n"))
-        pid = worker_of(gateway)
+        pid = gateway.workers[0]
         storm(gateway, up, 10)
         gateway.wait_lines(10, outcome="client_abort")
         before = sockets(pid)

@@ -410,6 +410,5 @@ def test_a_slow_reader_still_learns_of_a_cut(gateway: Gateway, up: FakeProvider)
 
 def resident_bytes(gateway: Gateway) -> int:
     """Resident memory of the gateway's worker processes."""
-    workers = Path(f"/proc/{gateway.pid}/task/{gateway.pid}/children").read_text().split()
-    pages = [int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in workers]
+    pages = [int(Path(f"/proc/{worker}/statm").read_text().split()[1]) for worker in gateway.workers]
     return sum(pages) * 4096

@@ -23,6 +23,12 @@ class FakeTokens:
     def __init__(self) -> None:
         self.good: dict[bytes, Principal] = {}
         self._verified: set[bytes] = set()
+        self.limits: Limits | None = None
+
+    def use(self, limits: Limits) -> None:
+        """Other limits of any key."""
+        self.limits = limits
+        self._verified.clear()
 
     def recognise(self, token: bytes) -> Principal | None:
         """Whose token it is, if it was verified before."""

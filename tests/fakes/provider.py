@@ -34,6 +34,7 @@ class FakeProvider:
     def __init__(self, default: Behaviour | None = None, *, send_buffer_bytes: int | None = None) -> None:
         self.default: Behaviour = default or Answer()
         self.requests: list[Recorded] = []
+        self.accepted = 0
         self.port = 0
         self._send_buffer_bytes = send_buffer_bytes
         self._script: deque[Behaviour] = deque()
@@ -149,6 +150,7 @@ class FakeProvider:
 
     async def _serve(self, connection: Connection) -> None:
         self._connections.add(connection)
+        self.accepted += 1
         try:
             while (request := await connection.read_request()) is not None:
                 connection.idle.clear()

@@ -8,7 +8,7 @@ from service.telemetry.facts import Facts
 
 def report_after(outcome: str, problem: str = "", attempts: int = 1) -> tuple[str, dict[str, str]]:
     """The server's status and each model's, after one request to `m`."""
-    service = HealthService(now=lambda: 5.0, default_model="m", accepting=lambda: True, stores=dict)
+    service = HealthService(now=lambda: 5.0, default_model=lambda: "m", accepting=lambda: True, stores=dict)
     facts = Facts("req_1", "POST", "/v1/chat/completions", 1.0)
     facts.model, facts.attempts, facts.outcome, facts.problem = "m", attempts, outcome, problem
     service.record(facts, 2.0, 5.0)
