@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -106,9 +106,14 @@ def _be_considerate() -> None:
     hands them the core when the loop has to wait, so they find more to do at one go. They inherit this.
     """
     if sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-        loop = asyncio.get_running_loop()
-        loop.call_later(THREADS_SECONDS, os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
+        _schedule(os.SCHED_BATCH)
+        asyncio.get_running_loop().call_later(THREADS_SECONDS, _schedule, os.SCHED_OTHER)
+
+
+def _schedule(policy: int) -> None:
+    """This thread, and those that it makes. Some sandboxes know one policy only; then all is as it was."""
+    with suppress(OSError):
+        os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 class _Duties:

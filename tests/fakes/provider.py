@@ -27,7 +27,7 @@ START_SECONDS = 10.0
 class FakeProvider:
     """OpenAI's and Anthropic's routes under one address; may be used from any thread and process.
 
-    default: the behaviour of requests for which nothing is scripted.
+    default: the behaviour of requests for which nothing is scripted. accepted: how many connections came so far.
     send_buffer_bytes: the kernel's send buffer for each connection, for tests of back-pressure.
     """
 
