@@ -33,9 +33,9 @@ def config(up: FakeProvider, more: str = "") -> str:
         max_attempts = 1
         [timeouts]
         connect_seconds = 2
-        first_token_seconds = 0.4
-        answer_seconds = 0.4
-        idle_seconds = 0.4
+        first_token_seconds = 0.8
+        answer_seconds = 0.8
+        idle_seconds = 0.8
         total_seconds = 5
         {more}
         [[providers]]
@@ -255,7 +255,7 @@ def test_a_stream_that_goes_on_without_its_client(gateway: Gateway, up: FakeProv
 def test_a_killed_gateway(tmp_path: Path, up: FakeProvider) -> None:
     """kill -9 loses no row of a finished request, and leaves one for each that ran; each exactly once."""
     with Gateway(tmp_path) as gateway:
-        gateway.start(config(up, "[usage]").replace("idle_seconds = 0.4", "idle_seconds = 60"))
+        gateway.start(config(up, "[usage]").replace("idle_seconds = 0.8", "idle_seconds = 60"))
         for number in range(5):
             up.script(Answer(said=Said("one two")))
             assert send(gateway, CHAT, False, f"done-{number}").status_code == 200
@@ -281,7 +281,7 @@ def test_a_gateway_that_is_told_to_stop(tmp_path: Path, up: FakeProvider) -> Non
     """Streams that the drain's limit cuts have their row when the next one starts."""
     with Gateway(tmp_path) as gateway:
         gateway.start(
-            config(up, "[server]\ndrain_seconds = 0.3").replace("idle_seconds = 0.4", "idle_seconds = 60")
+            config(up, "[server]\ndrain_seconds = 0.3").replace("idle_seconds = 0.8", "idle_seconds = 60")
         )
         gate = Gate()
         gate.release(4)
@@ -305,7 +305,7 @@ def test_a_client_that_leaves_where_the_bill_is_wanted(tmp_path: Path, up: FakeP
     """With on_abort = "drain" the provider finishes, and its own figures are the row's."""
     with Gateway(tmp_path) as gateway:
         drain = '[usage]\non_abort = "drain"'
-        gateway.start(config(up, drain).replace("idle_seconds = 0.4", "idle_seconds = 60"))
+        gateway.start(config(up, drain).replace("idle_seconds = 0.8", "idle_seconds = 60"))
         up.script(
             Answer(
                 said=Said("one two three four five six", input_tokens=9, output_tokens=6),
