@@ -72,6 +72,7 @@ def serve_command(
         overrides=overrides,
         insecure_no_auth=insecure_no_auth,
         working_directory=Path.cwd(),
+        has_file=settings.source is not None,
     )
     serve(settings, source, readable_logs=sys.stdout.isatty())
 

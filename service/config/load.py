@@ -77,15 +77,17 @@ def load(
     insecure_no_auth: bool,
     working_directory: Path,
     has_keys: HasKeys = lambda store: False,
+    has_file: bool = False,
 ) -> Settings:
     """Read the file, the environment and the flags, and check all of it.
 
     config_path: `--config`; None looks for `PENSTOCK_CONFIG`, then `penstock.toml` in `working_directory`.
     overrides: flags by setting (`{"server.port": 8001}`); None means that the flag was not given.
     has_keys: whether a database holds a key; asked only where that decides something.
+    has_file: `penstock.toml` is wanted, too: it was there before.
     Raises ConfigInvalid with every mistake.
     """
-    path, named_by = _file(config_path, environment, working_directory)
+    path, named_by = _file(config_path, environment, working_directory, has_file=has_file)
     document = {} if path is None else read_document(working_directory / path, str(path), named_by)
     return settings_from(
         document,
@@ -148,14 +150,15 @@ def names(tables: list[object]) -> frozenset[str]:
 
 
 def _file(
-    config_path: Path | None, environment: Mapping[str, str], working_directory: Path
+    config_path: Path | None, environment: Mapping[str, str], working_directory: Path, *, has_file: bool
 ) -> tuple[Path | None, str]:
-    """The file to read and what named it. A named one may be missing, which is a mistake; the usual one not."""
+    """The file to read and what named it. A named one that is missing is a mistake; the usual one only with has_file."""
     if config_path is not None:
         return config_path, "--config"
     if named := environment.get("PENSTOCK_CONFIG"):
         return Path(named), "PENSTOCK_CONFIG"
-    return (Path(DEFAULT_FILE) if (working_directory / DEFAULT_FILE).exists() else None), DEFAULT_FILE
+    there = has_file or (working_directory / DEFAULT_FILE).exists()
+    return (Path(DEFAULT_FILE) if there else None), DEFAULT_FILE
 
 
 def _add_providers(layers: Layers, environment: Mapping[str, str], *, has_file: bool) -> None:

@@ -234,3 +234,9 @@ def test_any_document_gives_settings_or_its_mistakes(
         mistakes = invalid.mistakes
     assert mistakes is None or mistakes
     assert all(each.place and each.found and each.expected for each in mistakes or ())
+
+
+def test_the_usual_file_that_was_there_before_must_be_there_again(tmp_path: Path) -> None:
+    """Without it, a server would go on with the defaults, which let anybody in."""
+    (mistake,) = mistaken(tmp_path, has_file=True)
+    assert mistake.startswith("penstock.toml: found penstock.toml, which can't be read (No such file")
