@@ -102,6 +102,7 @@ async def open_services(
         health = HealthService(
             now=clock.now,
             default_model=lambda: serving.default_model,
+            is_served=serving.has_model,
             accepting=lambda: edge.ready,
             stores=stores.state,
         )

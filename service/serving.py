@@ -46,6 +46,10 @@ class Serving:
         cards = self.chat.catalog.cards()
         return cards[0].id if cards else None
 
+    def has_model(self, name: str) -> bool:
+        """Whether clients may name it now."""
+        return self.chat.catalog.has(name)
+
     def use(self, settings: Settings) -> None:
         """Answer calls that begin from now on as these say."""
         providers = self._providers.use(settings.providers)

@@ -73,6 +73,14 @@ class Catalog:
         alias = self._remembered[name] = self._derive(name)
         return alias
 
+    def has(self, name: str) -> bool:
+        """Whether `name` stands for anything."""
+        try:
+            self.find(name)
+        except ModelNotFound:
+            return False
+        return True
+
     def _derive(self, name: str) -> Alias:
         prefix, _, model = name.partition("/")
         short = len(name) <= MAX_NAME_CHARACTERS

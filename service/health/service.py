@@ -72,13 +72,15 @@ class HealthService:
         *,
         now: Callable[[], float],
         default_model: Callable[[], str | None],
+        is_served: Callable[[str], bool],
         accepting: Callable[[], bool],
         stores: Callable[[], dict[str, str]],
     ) -> None:
-        """now: Unix seconds. stores: by a store's name `ok`, or what is the matter with it."""
+        """now: Unix seconds. is_served: whether a model is one that clients may name now. stores: by a store's name `ok`, or what is the matter with it."""
         self._now = now
         self._started_at = now()
         self._default_model = default_model
+        self._is_served = is_served
         self._accepting = accepting
         self._stores = stores
         self._models: dict[str, _Seen] = {}
@@ -120,7 +122,9 @@ class HealthService:
         return {"accepting": OK if self._accepting() else "draining", **self._stores()}
 
     def report(self) -> Health:
-        """Everything, for `/health`."""
+        """Everything, for `/health`. Models that are gone from the configuration are forgotten."""
+        for name in [name for name in self._models if not self._is_served(name)]:
+            del self._models[name]
         models = {name: _health_of(seen) for name, seen in self._models.items()}
         failing = any(model.status == "failing" for model in models.values())
         return Health(

@@ -142,6 +142,10 @@ def test_the_list_names_what_is_known_configured_ones_first() -> None:
     ]
 
 
+def test_whether_there_is_a_model() -> None:
+    assert [catalog(SIM).has(name) for name in ("sim", "up/gpt")] == [True, False]
+
+
 def test_every_listed_name_is_found() -> None:
     """What `/v1/models` shows can be asked for."""
     offered = catalog(UP, OTHER, SIM, models=(model("fast", "sim/sim"),))
