@@ -68,6 +68,8 @@ class Server(MPServer):
     stopping = False
     drain_seconds = 0.0
     loader: "_Loader | None" = None
+    reload_due = False
+    reloading = False
 
     def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
         """SIGTERM and SIGINT. The second one ends everything at once."""
@@ -82,7 +84,19 @@ class Server(MPServer):
         threading.Thread(target=self._see_out, daemon=True).start()
 
     def signal_handler_reload(self, *args: object, **kwargs: object) -> None:
-        """SIGHUP: each worker reads the configuration again, and so does this process for workers to come."""
+        """SIGHUP: each worker reads the configuration again, and so does this process for workers to come.
+
+        Another one may come amid this: it only has it done once more, or what was read first would hold at last.
+        """
+        self.reload_due = True
+        while self.reload_due and not self.reloading:
+            self.reload_due, self.reloading = False, True
+            try:
+                self._read_again()
+            finally:
+                self.reloading = False
+
+    def _read_again(self) -> None:
         if self.loader is None or self.stopping:
             return
         self.loader.read_again()
@@ -178,6 +192,8 @@ class _Loader:
         """In the worker, before Granian asks for the event that ends it."""
         from service.worker import load_app
 
+        # Once it can be heard, it comes: until then it would change nothing but `_settings`, too late.
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
         leaving = _Leaving(self._settings.server.port)
         granian_signals.set_loop_signals = leaving.listen
         return load_app(

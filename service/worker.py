@@ -139,6 +139,8 @@ class _Duties:
         for number in (signal.SIGUSR1, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._read_again)
+        # It was held back since this worker's settings were chosen.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         # A terminal's Ctrl-C reaches every process; the main one decides what it means.
         self._loop.add_signal_handler(signal.SIGINT, _ignore)
         self._timers = [self._loop.call_later(ORPHAN_CHECK_SECONDS, self._check_parent)]

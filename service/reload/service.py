@@ -40,6 +40,7 @@ class ReloadService:
         self._use = use
         self._tell_others = tell_others
         self._one_at_a_time = asyncio.Lock()
+        self._awaits_turn = False
 
     async def reload(self) -> Reloaded:
         """Read it again, here and in all other workers. Raises InvalidRequest with every mistake; nothing changed then."""
@@ -51,7 +52,13 @@ class ReloadService:
         return found
 
     async def follow(self) -> None:
-        """Read it again, as one was told to. A bad one is logged, and the old one stays."""
+        """Read it again, as one was told to. A bad one is logged, and the old one stays.
+
+        Of many at a time, those do nothing that would only read what one does that has not begun yet.
+        """
+        if self._awaits_turn:
+            return
+        self._awaits_turn = True
         try:
             await self._reload()
         except ConfigInvalid:
@@ -59,6 +66,8 @@ class ReloadService:
 
     async def _reload(self) -> Reloaded:
         async with self._one_at_a_time:
+            # Whoever is told from here on may have seen a later file.
+            self._awaits_turn = False
             try:
                 read = await asyncio.to_thread(self._read)
             except ConfigInvalid as error:

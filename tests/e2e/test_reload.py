@@ -174,3 +174,23 @@ def test_all_workers_and_those_to_come(tmp_path: Path, up: FakeProvider) -> None
         os.kill(min(before), signal.SIGKILL)
         assert eventually(lambda: True if len(set(gateway.workers) - before) == 1 else None)
         assert eventually(everywhere, 20.0)
+
+
+def test_a_signal_while_a_worker_begins_is_not_lost(tmp_path: Path, up: FakeProvider) -> None:
+    """It has its settings by then, and hears no signals yet."""
+    with Gateway(tmp_path) as gateway:
+        gateway.start(config(up, "m"), KEY)
+        before = gateway.workers
+        os.kill(before[0], signal.SIGKILL)
+        (begun,) = eventually(lambda: [pid for pid in gateway.workers if pid not in before] or None)
+        eventually(lambda: True if holds_back_reloads(begun) else None)
+        rewrite(gateway, config(up, "new"))
+        assert gateway.wait_line(event="config.reloaded")["changed"] == ["models"]
+        assert ask(gateway, "new").status == 200
+
+
+def holds_back_reloads(pid: int) -> bool:
+    """Whether SIGHUP waits until the process wants it."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line for line in status.splitlines() if line.startswith("SigBlk:"))
+    return bool(int(mask.split()[1], 16) >> (signal.SIGHUP - 1) & 1)

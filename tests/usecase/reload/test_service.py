@@ -1,5 +1,6 @@
 """Reading the configuration again: what is used then, who is told, and what a bad one leaves as it is."""
 
+import asyncio
 import threading
 
 import pytest
@@ -55,6 +56,15 @@ async def test_it_goes_by_what_it_used_last() -> None:
     house.file = Settings(retries=Retries(max_attempts=9))
     await house.service.reload()
     assert await house.service.reload() == Reloaded((), ())
+
+
+async def test_a_burst_reads_it_twice() -> None:
+    """Once for those told before the reading began, once for those after."""
+    house = House()
+    await asyncio.gather(*(house.service.follow() for _ in range(100)))
+    assert len(house.used) == 2
+    await asyncio.gather(*(house.service.follow() for _ in range(100)))
+    assert len(house.used) == 4
 
 
 async def test_a_bad_one_leaves_all_as_it_is() -> None:
