@@ -17,7 +17,7 @@ from service.config.source import Source
 from service.database_cli import database_commands
 from service.keys.cli import key_commands
 from service.preparing import has_keys, prepare
-from service.server import PortTaken, claim_port, serve
+from service.server import PortTaken, claim_port, hold_back_reloads, serve
 from service.usage.cli import usage_commands
 
 CONFIG_INVALID = 2
@@ -55,6 +55,7 @@ def serve_command(
     given = {"server.host": host, "server.port": port, "server.workers": workers}
     overrides = {key: value for key, value in given.items() if value is not None}
     _fill_standard_streams()
+    hold_back_reloads()
     settings = _load(config_path, overrides, insecure_no_auth)
     try:
         port = claim_port(settings.server.host, settings.server.port)

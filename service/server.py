@@ -18,6 +18,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic, sleep
+from typing import Any
 
 import granian._signals as granian_signals
 from granian._granian import WorkerSignal
@@ -70,6 +71,11 @@ class Server(MPServer):
     loader: "_Loader | None" = None
     reload_due = False
     reloading = False
+
+    def startup(self, *args: Any, **kwargs: Any) -> None:
+        """Begin to hear signals, and spawn the workers."""
+        super().startup(*args, **kwargs)  # type: ignore[no-untyped-call]  # Granian has no types there
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
 
     def signal_handler_interrupt(self, *args: object, **kwargs: object) -> None:
         """SIGTERM and SIGINT. The second one ends everything at once."""
@@ -143,6 +149,13 @@ def serve(settings: Settings, source: Source, *, readable_logs: bool) -> None:
         metrics_directory = Path(directory) if directory else None
         server.loader = _Loader(settings, source, readable_logs, metrics_directory)
         server.serve(target_loader=server.loader, wrap_loader=False)
+        # The interpreter's end gives signals back their own meaning.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def hold_back_reloads() -> None:
+    """Have a SIGHUP wait until the server has begun: by itself it would end the process."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
 
 def claim_port(host: str, port: int) -> int:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.admin import ADMIN_KEY, AUTH_TOML, Admin, as_key
-from tests.e2e.gateway import NO_TLS, Gateway, eventually, model_toml, provider_toml
+from tests.e2e.gateway import NO_TLS, READY_SECONDS, Gateway, eventually, model_toml, provider_toml
 from tests.e2e.raw import Peer, Reply, post
 from tests.e2e.streaming import begin, held
 from tests.fakes.provider import FakeProvider
@@ -187,6 +187,33 @@ def test_a_signal_while_a_worker_begins_is_not_lost(tmp_path: Path, up: FakeProv
         rewrite(gateway, config(up, "new"))
         assert gateway.wait_line(event="config.reloaded")["changed"] == ["models"]
         assert ask(gateway, "new").status == 200
+
+
+def test_no_signal_ends_a_server_that_begins_or_ends(tmp_path: Path, up: FakeProvider) -> None:
+    """A supervisor may ask for a reload whenever it likes."""
+    with Gateway(tmp_path) as gateway:
+        gateway.spawn(config(up, "m"), KEY)
+        eventually(lambda: True if holds_back_reloads(gateway.pid) else None)
+        rewrite(gateway, config(up, "new"))
+        eventually(lambda: True if is_ready(gateway) else None, READY_SECONDS)
+        assert eventually(lambda: True if ask(gateway, "new").status == 200 else None)
+        gateway.send_signal(signal.SIGTERM)
+
+        def ended() -> bool | None:
+            gateway.send_signal(signal.SIGHUP)
+            assert gateway.process is not None
+            return None if gateway.process.poll() is None else True
+
+        assert eventually(ended)
+        assert gateway.wait() == 0
+
+
+def is_ready(gateway: Gateway) -> bool:
+    """Whether it takes requests."""
+    try:
+        return httpx.get(f"{gateway.origin}/readyz", trust_env=False, verify=NO_TLS).is_success
+    except httpx.TransportError:
+        return False
 
 
 def holds_back_reloads(pid: int) -> bool:
