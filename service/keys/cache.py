@@ -52,6 +52,8 @@ class KeyCache:
 
     def use(self, defaults: Limits) -> None:
         """Other limits of any key, for those that are here too."""
+        if defaults == self._defaults:
+            return
         self._defaults = defaults
         for known in self._known.values():
             known.principal = self.principal(known.key)

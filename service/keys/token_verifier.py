@@ -45,7 +45,9 @@ class TokenVerifier:
         self._callers: OrderedDict[bytes, Caller] = OrderedDict()
 
     def use(self, limits: Limits) -> None:
-        """Other limits of any key. Who was verified before is verified once more."""
+        """Limits of any key. Where they are others, who was verified before is verified once more."""
+        if limits == self._limits:
+            return
         self._limits = limits
         self._callers.clear()
 

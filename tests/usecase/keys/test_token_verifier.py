@@ -60,6 +60,19 @@ async def test_a_token_is_verified_once_and_recognised_until_it_ends() -> None:
 
 
 @virtual_time
+async def test_only_other_limits_have_a_token_verified_again() -> None:
+    clock, token = FakeClock(NOW), OLD.sign(claims(NOW, exp=NOW + 60))
+    async with verifying(ScriptedJwksSource(document_of(OLD)), clock) as verifier:
+        principal = await verifier.verify(token)
+        verifier.use(Limits(requests_per_minute=9))
+        assert verifier.recognise(token) is principal
+        others = Limits(requests_per_minute=8)
+        verifier.use(others)
+        assert verifier.recognise(token) is None
+        assert (await verifier.verify(token)).limits == others
+
+
+@virtual_time
 async def test_another_token_is_never_recognised() -> None:
     """Not even one that differs in its signature only, or goes on."""
     token = OLD.sign(claims(NOW))
