@@ -67,6 +67,8 @@ again. A bad one is refused as at start, and the old one stays: the log has `con
 route answers 400 with the same. Else what changed holds for requests that begin from then on, and those under way,
 streams too, go on as they began, though their model, provider or key may be gone. The log has `config.reloaded`.
 `env:` secrets are those of the process's own environment, which nobody changes from outside; `file:` ones are read again.
+Each process reads the file for itself, so replace it as a whole (write another one beside it, and rename that). One that
+is gone is refused, where the server began with one.
 
 Some keys are read at the start only. Where one of them changed, the old value stays, and the key is named in
 `needs_restart`, in the log and in the route's answer: {keys}.
