@@ -8,7 +8,7 @@ from weakref import WeakSet
 
 from service.chat.accounts import Accounts
 from service.chat.catalog import Catalog
-from service.chat.service import ChatService
+from service.chat.service import ChatService, Drains
 from service.clock import Clock
 from service.config import Settings
 from service.pricing.prices import SettingsPrices
@@ -34,6 +34,7 @@ class Serving:
         self._registry = registry
         self._clock = clock
         self._draw = draw
+        self._drains = Drains()
         self._providers = Providers(clock)
         self._prices = SettingsPrices()
         # Those of calls under way live on with them.
@@ -73,6 +74,7 @@ class Serving:
             accounts=accounts,
             clock=self._clock,
             draw=self._draw,
+            drains=self._drains,
         )
 
     def close(self) -> None:

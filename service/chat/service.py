@@ -54,6 +54,12 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
     headers: Headers
 
 
+class Drains(msgspec.Struct):
+    """How many answers that nobody reads are read on for the bill's sake: those of a worker before a reload count, too."""
+
+    running: int = 0
+
+
 class ChatService:
     """Everything that asks a model. One per worker, made inside its loop."""
 
@@ -69,6 +75,7 @@ class ChatService:
         accounts: Accounts,
         clock: Clock,
         draw: Callable[[], float],
+        drains: Drains,
     ) -> None:
         """draw: chance in [0, 1), for weights and waits."""
         self._loop = asyncio.get_running_loop()
@@ -78,7 +85,7 @@ class ChatService:
         self._streams = streams
         self._registry = registry
         self._usage = usage
-        self._drains = 0
+        self._drains = drains
         self._accounts = accounts
         self._clock = clock
         self._draw = draw
@@ -280,7 +287,7 @@ class ChatService:
             relay.abort()
             raise
         finally:
-            self._drains -= relay.drains
+            self._drains.running -= relay.drains
             note_usage(facts, relay.reader.usage, ask.target)
 
     def _abandon(self, relay: Relay) -> None:
@@ -288,8 +295,8 @@ class ChatService:
         usage = self._usage
         if relay.drains:
             return
-        if usage.on_abort == "drain" and self._drains < usage.drain_streams:
-            self._drains += 1
+        if usage.on_abort == "drain" and self._drains.running < usage.drain_streams:
+            self._drains.running += 1
             relay.drain(usage.drain_seconds, usage.drain_tokens)
         else:
             relay.stop(ABANDONED)

@@ -12,7 +12,7 @@ from service.chat import call as surfaces
 from service.chat.accounts import Accounts
 from service.chat.call import Body, Call, Surface
 from service.chat.catalog import Catalog
-from service.chat.service import ChatService
+from service.chat.service import ChatService, Drains
 from service.config import (
     LimitSettings,
     Model,
@@ -133,10 +133,11 @@ def kitchen(
     usage: UsageSettings = UsageSettings(),  # noqa: B008 - frozen
     rates: Mapping[str, Rates | None] = MappingProxyType({}),
     max_output_tokens: Mapping[str, int] = MappingProxyType({}),
+    drains: Drains | None = None,
 ) -> Kitchen:
     """Call inside the loop. scripts: by provider, one for each call to it. The alias `fast` is the first provider's, `fallbacks` name others; each is an alias too.
 
-    rates, max_output_tokens: by provider, where they are not the usual ones.
+    rates, max_output_tokens: by provider, where they are not the usual ones. drains: another one's, which it takes the place of.
     """
     clock = FakeClock()
     upstreams = {name: ScriptedUpstream(*each) for name, each in scripts.items()}
@@ -180,6 +181,7 @@ def kitchen(
         ),
         clock=clock,
         draw=lambda: 0.0,
+        drains=drains or Drains(),
     )
     return Kitchen(service, upstreams, clock, ledger, store, registry)
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.chat import call as surfaces
+from service.chat.service import Drains
 from service.config import Retries, Streams, UsageSettings
 from service.principal import Principal
 from service.providers.base import Fault, FaultKind
@@ -166,7 +167,8 @@ async def test_a_stream_that_is_read_on_for_its_bill(
     script: Script, principal: Principal, ends_at: float, output: int, closes: int
 ) -> None:
     """Within bounds, and its provider's connection is closed at their end."""
-    made = kitchen({"a": [script]}, usage=DRAIN, streams=CANCEL)
+    drains = Drains()
+    made = kitchen({"a": [script]}, usage=DRAIN, streams=CANCEL, drains=drains)
     members: dict[str, Any] = {} if principal is RICH else {"max_tokens": 5}
     viewer, loop = MemoryViewer(leaves=True), asyncio.get_running_loop()
     began_at = loop.time()
@@ -178,18 +180,26 @@ async def test_a_stream_that_is_read_on_for_its_bill(
     assert made.upstreams["a"].calls[0].closes == closes and not made.upstreams["a"].calls[0].open
     row = only(made)
     assert (row.outcome, row.output_tokens) == (Outcome.CLIENT_ABORT, output)
-    assert made.service._drains == 0 and made.limits.running == 0
+    assert drains.running == 0 and made.limits.running == 0
 
 
+@pytest.mark.parametrize(
+    "reloaded", [pytest.param(False, id="at-any-time"), pytest.param(True, id="over-a-reload")]
+)
 @virtual_time
-async def test_no_more_streams_are_read_on_than_may_be() -> None:
+async def test_no_more_streams_are_read_on_than_may_be(reloaded: bool) -> None:
     """The second one is cancelled at once; the first one when its time is cut short."""
-    made = kitchen({"a": [[OK, chunk("Hi"), Pause(100)]] * 2}, usage=DRAIN, streams=CANCEL)
+    script: Script = [OK, chunk("Hi"), Pause(100)]
+    drains = Drains()
+    made = [
+        kitchen({"a": [script] * 2}, usage=DRAIN, streams=CANCEL, drains=drains)
+        for _ in range(2 if reloaded else 1)
+    ]
     tasks = [
         asyncio.ensure_future(
-            made.service.stream(order(stream=True, principal=RICH), MemoryViewer(leaves=True))
+            each.service.stream(order(stream=True, principal=RICH), MemoryViewer(leaves=True))
         )
-        for _ in range(2)
+        for each in (made[0], made[-1])
     ]
     await asyncio.sleep(1)
     for task in tasks:
@@ -198,8 +208,9 @@ async def test_no_more_streams_are_read_on_than_may_be() -> None:
     assert [task.done() for task in tasks] == [False, True]
     tasks[0].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert [exchange.closes for exchange in made.upstreams["a"].calls] == [1, 1]
-    assert [row.outcome for row in made.ledger.rows] == [Outcome.CLIENT_ABORT] * 2
+    assert [exchange.closes for each in made for exchange in each.upstreams["a"].calls] == [1, 1]
+    assert [row.outcome for each in made for row in each.ledger.rows] == [Outcome.CLIENT_ABORT] * 2
+    assert drains.running == 0
 
 
 @virtual_time

@@ -171,7 +171,7 @@ async def test_a_stream_that_is_read_on_for_its_bill_takes_one_place_however_oft
     await asyncio.sleep(20)
     assert task.done()
     assert stream.over
-    assert made.service._drains == 0
+    assert made.service._drains.running == 0
     assert made.limits.running == 0
 
 
