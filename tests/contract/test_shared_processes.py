@@ -127,6 +127,8 @@ async def test_of_a_process_that_is_killed_nothing_stays_held_and_nothing_spent_
             worker.go_on()
         *survivors, victim = workers
         await until(lambda: all(len(worker.rows()) > ROWS for worker in workers))
+        # All have been seen, so that one fewer is the one that is killed and not the one that came last.
+        await until(lambda: witness.state()["workers"] == "5")
         victim.process.kill()
         await victim.process.wait()
         await until(lambda: all(len(worker.rows()) > 2 * ROWS for worker in survivors))
