@@ -13,6 +13,7 @@ import pytest
 
 from service.limits.base import Need, Refusal, Used
 from service.limits.leases import TICKS_AHEAD
+from service.limits.shared import SharedLimitStore
 from tests.contract.shared_worker import AMPLE, CROWDED, DEAREST, shared_store
 from tests.fakes.ledger_sums import LedgerSums
 from tests.fakes.loops import until
@@ -88,6 +89,11 @@ async def children(
             child.process._transport.close()  # type: ignore[attr-defined]  # asyncio leaves its pipes open
 
 
+async def _left(store: SharedLimitStore) -> int:
+    (level,) = await store.levels((AMPLE,), now=time.time())
+    return level.remaining
+
+
 async def _remaining(server: RedisAt, name: str) -> int:
     store = shared_store(server.url, name, LedgerSums(), OWNER_SECONDS)
     await store.start()
@@ -145,8 +151,9 @@ async def test_of_a_process_that_is_killed_nothing_stays_held_and_nothing_spent_
         await witness.flush()
 
         spent = sum(nano_usd for worker in workers for _, nano_usd in worker.rows())
-        (level,) = await witness.levels((AMPLE,), now=time.time())
-        assert level.remaining == AMPLE.capacity - spent
+        # A worker whose exchange took too long on a busy machine is away for a moment, and tells the rest then.
+        while await _left(witness) != AMPLE.capacity - spent:  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.01)
         rest = await witness.reserve(
             (AMPLE,), Need(nano_usd=AMPLE.capacity - spent), id="r", started_at=time.time(), lasts_seconds=60
         )
