@@ -37,6 +37,9 @@ MAX_CONNECTIONS = 16_384
 MAX_HEAD_BYTES = 128 * 1024
 """What the HTTP parser holds before it answers 431 by itself; the application stops at 32 KB."""
 
+WORKER_SIGNALS = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM)
+"""What a worker hears, once it serves."""
+
 NOTED_SECONDS = 0.002
 
 HANG_UP_SECONDS = 0.5
@@ -205,8 +208,8 @@ class _Loader:
         """In the worker, before Granian asks for the event that ends it."""
         from service.worker import load_app
 
-        # Once it can be heard, it comes: until then it would change nothing but `_settings`, too late.
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
+        # Once they can be heard, they come: until then a SIGHUP would change nothing but `_settings`, too late.
+        signal.pthread_sigmask(signal.SIG_BLOCK, WORKER_SIGNALS)
         leaving = _Leaving(self._settings.server.port)
         granian_signals.set_loop_signals = leaving.listen
         return load_app(
@@ -216,6 +219,7 @@ class _Loader:
             self._metrics_directory,
             _stop_listening,
             leaving.leave,
+            _hear_signals,
         )
 
 
@@ -244,6 +248,10 @@ class _Leaving:
             self._left = True
             self._event.set()
             asyncio.get_running_loop().call_later(HANG_UP_SECONDS, _hang_up, self._port)
+
+
+def _hear_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WORKER_SIGNALS)
 
 
 def _stop_listening() -> None:

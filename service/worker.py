@@ -49,14 +49,18 @@ def load_app(
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
     leave: Callable[[], None],
+    hear_signals: Callable[[], None],
 ) -> Edge:
     """The application of one worker, as the server wants it.
 
     source: where `settings` were read. metrics_directory: where several workers leave their numbers; None for a single one.
     stop_listening: refuses new connections from then on, and leaves the others alone. leave: ends the server.
+    hear_signals: lets those come that were held back since the worker's settings were chosen.
     """
     logs.configure(readable=readable_logs)
-    app = create_app(settings, partial(_open_worker, source, metrics_directory, stop_listening, leave))
+    app = create_app(
+        settings, partial(_open_worker, source, metrics_directory, stop_listening, leave, hear_signals)
+    )
     _spare_the_collector()
     return app
 
@@ -77,6 +81,7 @@ async def _open_worker(
     metrics_directory: Path | None,
     stop_listening: Callable[[], None],
     leave: Callable[[], None],
+    hear_signals: Callable[[], None],
     settings: Settings,
     edge: Edge,
     routes: frozenset[str],
@@ -92,7 +97,7 @@ async def _open_worker(
 
     async with open_services(settings, edge, routes, metrics_directory, read_again, tell_others) as services:
         _be_considerate()
-        duties = _Duties(settings, edge, services.reload.follow, stop_listening, leave)
+        duties = _Duties(settings, edge, services.reload.follow, stop_listening, leave, hear_signals)
         try:
             yield services
         finally:
@@ -126,6 +131,7 @@ class _Duties:
         reload: Callable[[], Coroutine[None, None, None]],
         stop_listening: Callable[[], None],
         leave: Callable[[], None],
+        hear_signals: Callable[[], None],
     ) -> None:
         self._reload = reload
         self._reloading = set[asyncio.Task[None]]()
@@ -139,11 +145,13 @@ class _Duties:
         for number in (signal.SIGUSR1, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._stop)
         self._loop.add_signal_handler(signal.SIGHUP, self._read_again)
-        # It was held back since this worker's settings were chosen.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         # A terminal's Ctrl-C reaches every process; the main one decides what it means.
         self._loop.add_signal_handler(signal.SIGINT, _ignore)
-        self._timers = [self._loop.call_later(ORPHAN_CHECK_SECONDS, self._check_parent)]
+        # Held back so far: the server stops the loop for a moment to make its threads, and uvloop drops what comes then.
+        self._timers = [
+            self._loop.call_later(ORPHAN_CHECK_SECONDS, self._check_parent),
+            self._loop.call_later(THREADS_SECONDS, hear_signals),
+        ]
 
     def end(self) -> None:
         """The worker is done."""

@@ -183,7 +183,7 @@ def test_a_signal_while_a_worker_begins_is_not_lost(tmp_path: Path, up: FakeProv
         before = gateway.workers
         os.kill(before[0], signal.SIGKILL)
         (begun,) = eventually(lambda: [pid for pid in gateway.workers if pid not in before] or None)
-        eventually(lambda: True if holds_back_reloads(begun) else None)
+        eventually(lambda: True if holds_back_reloads(begun) or is_ready(gateway) else None)
         rewrite(gateway, config(up, "new"))
         assert gateway.wait_line(event="config.reloaded")["changed"] == ["models"]
         assert ask(gateway, "new").status == 200
@@ -193,7 +193,9 @@ def test_no_signal_ends_a_server_that_begins_or_ends(tmp_path: Path, up: FakePro
     """A supervisor may ask for a reload whenever it likes."""
     with Gateway(tmp_path) as gateway:
         gateway.spawn(config(up, "m"), KEY)
-        eventually(lambda: True if holds_back_reloads(gateway.pid) else None)
+        eventually(
+            lambda: True if holds_back_reloads(gateway.pid) or is_ready(gateway) else None, READY_SECONDS
+        )
         rewrite(gateway, config(up, "new"))
         eventually(lambda: True if is_ready(gateway) else None, READY_SECONDS)
         assert eventually(lambda: True if ask(gateway, "new").status == 200 else None)
